@@ -1,0 +1,46 @@
+# PYTHON=/path/to/python3 chooses the Python (3.11 or newer) that .venv is made with.
+export PYTHON
+# An empty environment has no PATH at all.
+export PATH := $(or $(PATH),/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
+
+.PHONY: help demo test lint test-boot bench clean setup-demo setup-test
+
+help:
+	@echo 'make demo       compile and check the shipped appliances for el8, el9 and el10'
+	@echo 'make test       lint, then every test that needs no real machine'
+	@echo 'make lint       formatting, lint, types, shell scripts'
+	@echo 'make test-boot  the tests that boot real machines'
+	@echo 'make bench      time compiling'
+	@echo 'make clean      remove .venv, build/ and caches'
+	@echo 'Each of them sets up .venv first. PYTHON=... chooses the Python (3.11 or newer).'
+
+demo: setup-demo
+	@sh tools/demo.sh
+
+test: lint
+	.venv/bin/python -m pytest -q -n auto
+
+lint: setup-test
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m mypy
+	.venv/bin/shellcheck tools/*.sh .ci/run
+
+# pytest ends with 5 when it collected no test.
+test-boot: setup-test
+	@.venv/bin/python -m pytest -q -m boot || { \
+	    status=$$?; \
+	    if [ $$status -eq 5 ]; then echo 'no boot tests yet'; else exit $$status; fi; }
+
+bench: setup-test
+	.venv/bin/python -m pytest -q tests/bench --benchmark-enable --benchmark-columns=min,median,stddev,rounds
+
+clean:
+	rm -rf .venv build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find rollbuild tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup-demo:
+	@sh tools/setup.sh lint
+
+setup-test:
+	@sh tools/setup.sh test

@@ -1,0 +1,3 @@
+"""rollbuild: describe a cluster once, build everything that installs it."""
+
+__version__ = "0.1.0"

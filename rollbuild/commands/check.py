@@ -1,0 +1,97 @@
+"""`rollbuild check`: everything that is wrong in rolls and in the Kickstarts they make."""
+
+import os
+from collections.abc import Iterable
+
+import click
+
+from rollbuild.checks import FORMS, Form, check_scripts, format_findings
+from rollbuild.commands._options import Session, common_options, pass_session
+from rollbuild.commands._report import Report, count_findings, counted, make_report
+from rollbuild.commands._workspace import Choice, Workspace, make_workspace, workspace_options
+from rollbuild.compiler import Profile, check_references
+from rollbuild.errors import REFUSED
+from rollbuild.findings import Finding, Severity
+
+
+@click.command(name="check")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(exists=True))
+@workspace_options
+@click.option("--format", "form", type=click.Choice(FORMS), default="text", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@click.option("--appliance", "names", multiple=True, metavar="NAME", help="Check only this one.  [all]")
+@click.option("--waivers", "waiver_files", multiple=True, metavar="FILE", help="Findings to pass over, with reasons.")
+@click.option("--no-shell", is_flag=True, help="Leave out the check of shell scripts.")
+@common_options
+@pass_session
+def command(
+    session: Session,
+    /,
+    paths: tuple[str, ...],
+    form: Form,
+    as_json: bool,
+    strict: bool,
+    names: tuple[str, ...],
+    waiver_files: tuple[str, ...],
+    no_shell: bool,
+    **choice: object,
+) -> int:
+    """Check rolls and what every appliance compiles to.
+
+    With PATHs, folders of rolls or single files, only findings in them are shown; folders are also the rolls,
+    unless --rolls names others. Exit code 1 when there is an error.
+    """
+    options = Choice(**choice)  # type: ignore[arg-type]
+    folders = tuple(path for path in paths if os.path.isdir(path))
+    if folders and not options.rolls:
+        options = Choice(**{**choice, "rolls": folders})  # type: ignore[arg-type]
+    workspace = make_workspace(options)
+    report = make_report(session.console, workspace, strict=strict, waiver_files=waiver_files)
+    profiles = _look_at(workspace, names, report)
+    if not no_shell:
+        report.add(check_scripts(profiles))
+    findings = [finding for finding in report.kept() if not paths or _lies_in(finding, paths)]
+    _show(session, findings, "json" if as_json else form, profiles, workspace)
+    return REFUSED if report.refuses(findings) else 0
+
+
+def _look_at(workspace: Workspace, names: Iterable[str], report: Report) -> list[Profile]:
+    profiles = []
+    for appliance in workspace.chosen_appliances(tuple(names)):
+        report.add(workspace.attribute_findings(appliance))
+        with report.collecting():
+            profile = workspace.compiler.compile(workspace.target(appliance))
+            profiles.append(profile)
+            report.add(profile.findings)
+            report.add_checks(profile, workspace.release)
+    description = workspace.description
+    for name in description.node_names:
+        with report.collecting():
+            description.node(name)
+    report.add(description.findings)
+    report.add(check_references(description))
+    return profiles
+
+
+def _lies_in(finding: Finding, paths: tuple[str, ...]) -> bool:
+    if finding.location is None:
+        return True
+    file = os.path.realpath(finding.location.file)
+    return any(file == os.path.realpath(path) or file.startswith(os.path.realpath(path) + os.sep) for path in paths)
+
+
+def _show(session: Session, findings: list[Finding], form: Form, profiles: list[Profile], workspace: Workspace) -> None:
+    console = session.console
+    if form != "text":
+        console.data(format_findings(findings, form))
+        return
+    for finding in findings:
+        if finding.severity is not Severity.NOTE or console.verbosity > 0:
+            console.print_finding(finding)
+    notes = sum(finding.severity is Severity.NOTE for finding in findings)
+    what = count_findings(findings) or "no findings"
+    more = "" if not notes or console.verbosity > 0 else "; -v shows the notes"
+    appliances = ", ".join(profile.name for profile in profiles) or "no appliance"
+    nodes = counted(len(workspace.description.node_names), "node")
+    console.say(f"checked {appliances} for {workspace.release.name} ({nodes}): {what}{more}")

@@ -1,0 +1,152 @@
+"""What an assembly of Kickstart sections works with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollbuild.compiler.template import render_template
+from rollbuild.errors import RollbuildError
+from rollbuild.findings import Finding, error, warning
+from rollbuild.language import Eval, Part, Template, Text
+from rollbuild.location import Location
+from rollbuild.releases import Release
+
+MARK_START = "\U000f0000"
+MARK_END = "\U000f0001"
+
+Evaluate = Callable[[Eval, str], str | None]
+"""Runs an eval whose text is given, attributes replaced; None where evals are not run.
+
+Raises RollbuildError when the program fails.
+"""
+
+_ROCKS_PROGRAMS = {"/opt/rocks/sbin/gen_root_pw": "Kickstart_PrivateRootPassword"}
+"""Programs of the Rocks front end that only print an attribute: their value is known without running them."""
+
+
+@dataclass(slots=True)
+class Context:
+    """Attribute values, cluster data and release of one assembly; collects its findings.
+
+    In a `marking` context a reference becomes its name between two private-use characters, so that the assembled
+    text can be cut there. `dynamic` tells that something other than attribute values went into the text.
+    """
+
+    attributes: Mapping[str, str]
+    data: Mapping[str, Any]
+    release: Release
+    evaluate: Evaluate
+    marking: frozenset[str] = frozenset()
+    findings: list[Finding] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    dynamic: bool = False
+
+    def expand(self, text: Text | None) -> str:
+        """A text with its attributes replaced."""
+        if text is None:
+            return ""
+        self.note_references(text)
+        return text.expand(self.look_up)
+
+    def look_up(self, name: str) -> str:
+        """The value of an attribute; nothing where it is not defined."""
+        self.names.add(name)
+        if name in self.marking:
+            return f"{MARK_START}{name}{MARK_END}"
+        return self.attributes.get(name, "")
+
+    def note_references(self, text: Text) -> None:
+        """Report the attributes of a text that are not defined."""
+        for name, location in text.references:
+            if name not in self.attributes:
+                message = f"attribute {name} is not defined: nothing is put in its place"
+                self.findings.append(warning("UNDEF-ATTR", message, location, f"set it: -A {name}=VALUE"))
+
+    def require(self, text: Text) -> str:
+        """A text of an element's attribute, where nothing may be undefined."""
+        for name, location in text.references:
+            if name not in self.attributes:
+                message = f"attribute {name} is not defined"
+                self.findings.append(error("UNDEF-ATTR", message, location, f"set it: -A {name}=VALUE"))
+        self.refuse_line_ends((text,))
+        return text.expand(self.look_up)
+
+    def refuse_line_ends(self, parts: tuple[Part, ...]) -> None:
+        """Report attributes with several lines where one line is all there can be."""
+        for part in parts:
+            for name, location in part.references if isinstance(part, Text) else ():
+                if "\n" in self.attributes.get(name, ""):
+                    message = f"the value of attribute {name} has several lines, but here it must be one"
+                    self.findings.append(error("ATTR-LINES", message, location))
+
+    def render(self, template: Template) -> str:
+        """A template's output; nothing, with a finding, when it fails."""
+        self.dynamic = True
+        try:
+            return render_template(template, self.attributes, self.data)
+        except RollbuildError as problem:
+            self.findings.append(error("TEMPLATE", problem.message, problem.location, problem.hint))
+            return ""
+
+    def run(self, program: Eval) -> str:
+        """An eval's output; nothing, with a finding, when it is not run or fails."""
+        for name, location in program.body.references:
+            if name not in self.attributes:
+                message = f"attribute {name} is not defined: nothing is put in its place"
+                self.findings.append(warning("UNDEF-ATTR", message, location, f"set it: -A {name}=VALUE"))
+        known = _ROCKS_PROGRAMS.get((program.body.literal or "").strip())
+        self.dynamic = True
+        try:
+            output = self.evaluate(program, program.body.expand(lambda name: self.attributes.get(name, "")))
+        except RollbuildError as problem:
+            self.findings.append(
+                error("EVAL-FAILED", problem.message, problem.location or program.location, problem.hint)
+            )
+            return ""
+        if output is not None:
+            return output
+        if known:
+            self.dynamic = False
+            if known not in self.attributes:
+                message = f"attribute {known} is not defined: nothing is put in its place"
+                hint = f"set it: -A {known}=HASH (openssl passwd -6)"
+                self.findings.append(warning("UNDEF-ATTR", message, program.location, hint))
+            return self.look_up(known)
+        self.dynamic = False
+        message = "this <eval> is not run: nothing is put in its place"
+        hint = "--eval run runs it; a <template> needs no program"
+        self.findings.append(warning("EVAL-OFF", message, program.location, hint))
+        return ""
+
+
+@dataclass(slots=True)
+class TextLines:
+    """Lines put together from texts and blocks, each with its location; the last one is still open."""
+
+    lines: list[tuple[str, Location | None]] = field(default_factory=lambda: [("", None)])
+
+    def add(self, lines: list[tuple[str, Location | None]]) -> None:
+        """Add running text, given as its lines."""
+        (first, place), rest = lines[0], lines[1:]
+        last, known = self.lines[-1]
+        if rest and not last and known is None and not first.strip() and len(self.lines) > 1:
+            self.lines.pop()  # what stood behind the end tag of a block on its line
+        elif first or known is None:
+            self.lines[-1] = (last + first, known if last.strip() and known else place)
+        self.lines += rest
+
+    def add_block(self, lines: list[tuple[str, Location | None]]) -> None:
+        """Add whole lines; what follows starts on a new line."""
+        if not self.lines[-1][0].strip():
+            self.lines.pop()
+        self.lines += lines
+        self.lines.append(("", None))
+
+    def trimmed(self) -> list[tuple[str, Location | None]]:
+        """The lines without a first and a last one that are blank (the tags' own lines)."""
+        lines = list(self.lines)
+        if lines and not lines[0][0].strip():
+            del lines[0]
+        if lines and not lines[-1][0].strip():
+            del lines[-1]
+        return lines

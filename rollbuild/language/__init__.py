@@ -1,0 +1,82 @@
+"""The language of rolls: graph files, node files, attributes and conditions, read into frozen values."""
+
+from rollbuild.language.attributes import (
+    Attribute,
+    AttributeSet,
+    complete,
+    is_entity_name,
+    parse_assignment,
+    read_attributes,
+    shell_risk,
+)
+from rollbuild.language.conditions import ALWAYS, Condition, ConditionError, Guard, compile_condition
+from rollbuild.language.declarations import Declaration, collect_defaults, read_defaults
+from rollbuild.language.description import Description, read_description
+from rollbuild.language.elements import (
+    Command,
+    Copy,
+    Eval,
+    File,
+    Item,
+    Node,
+    NodeFile,
+    Package,
+    Part,
+    Script,
+    Template,
+)
+from rollbuild.language.graph import HEAD, TAIL, Appliance, Edge, Graph, Order, read_graph
+from rollbuild.language.names import did_you_mean, is_node_name
+from rollbuild.language.nodes import read_fragment, read_node
+from rollbuild.language.roll import Roll, find_rolls
+from rollbuild.language.source import Document, Element, Piece, Text, parse_document, read_document
+
+__all__ = [
+    "ALWAYS",
+    "HEAD",
+    "TAIL",
+    "Appliance",
+    "Attribute",
+    "AttributeSet",
+    "Command",
+    "Condition",
+    "ConditionError",
+    "Copy",
+    "Declaration",
+    "Description",
+    "Document",
+    "Edge",
+    "Element",
+    "Eval",
+    "File",
+    "Graph",
+    "Guard",
+    "Item",
+    "Node",
+    "NodeFile",
+    "Order",
+    "Package",
+    "Part",
+    "Piece",
+    "Roll",
+    "Script",
+    "Template",
+    "Text",
+    "collect_defaults",
+    "compile_condition",
+    "complete",
+    "did_you_mean",
+    "find_rolls",
+    "is_entity_name",
+    "is_node_name",
+    "parse_assignment",
+    "parse_document",
+    "read_attributes",
+    "read_defaults",
+    "read_description",
+    "read_document",
+    "read_fragment",
+    "read_graph",
+    "read_node",
+    "shell_risk",
+]
