@@ -160,7 +160,7 @@ def staged_files(folder: str | os.PathLike[str], *, mode: int = 0o644) -> Iterat
     name, DISK when the disk refuses.
     """
     target = Path(folder)
-    made = not target.exists()
+    made = [path for path in (target, *target.parents) if not path.exists()]
     with _explained("cannot write into", folder):
         target.mkdir(parents=True, exist_ok=True)
         _remove_dead_stages(target)
@@ -185,9 +185,10 @@ def staged_files(folder: str | os.PathLike[str], *, mode: int = 0o644) -> Iterat
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         os.close(lock)
-        if made and not done:
+        if not done:
             with suppress(OSError):
-                target.rmdir()
+                for path in made:
+                    path.rmdir()
 
 
 @contextmanager

@@ -2,10 +2,9 @@
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from rollbuild.checks.mainlines import MainLine, read_main_lines, read_option
-from rollbuild.compiler import Profile
+from rollbuild.checks.mainlines import MainLine, read_option
 from rollbuild.findings import Finding, Severity, error, note, warning
 from rollbuild.releases import Release
 
@@ -24,11 +23,11 @@ _NEEDS_VALUE = {
 _ADDRESS = re.compile(r"[0-9.]+\Z|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\Z")
 
 
-def check_commands(profile: Profile, release: Release) -> tuple[Finding, ...]:
+def check_commands(appliance: str, lines: Sequence[MainLine], release: Release) -> tuple[Finding, ...]:
     """Requirements of an unattended install, repeated commands, empty values, network addresses."""
-    lines = [line for line in read_main_lines(profile) if line.is_command]
+    lines = [line for line in lines if line.is_command]
     return (
-        *_missing(lines, release),
+        *_missing(appliance, lines, release),
         *_repeated(lines, release),
         *_exclusive(lines, release),
         *_empty(lines),
@@ -36,18 +35,17 @@ def check_commands(profile: Profile, release: Release) -> tuple[Finding, ...]:
     )
 
 
-def _missing(lines: list[MainLine], release: Release) -> Iterator[Finding]:
+def _missing(appliance: str, lines: list[MainLine], release: Release) -> Iterator[Finding]:
     texts = [line.text for line in lines]
     included = any(line.name == "%include" for line in lines)
     for requirement in release.required:
         if requirement.is_met_by(texts):
             continue
-        message = f"this Kickstart has no {requirement.name} (a command of: {', '.join(requirement.any_of)})"
+        message = f"appliance {appliance} has no {requirement.name} (one of: {', '.join(requirement.any_of)})"
         severity = Severity.WARNING if requirement.name in _NEVER_STOPS or included else Severity.ERROR
         if included:
             message += ", unless what it includes brings one"
-        place = lines[-1].location if lines else None
-        yield Finding("KS-REQUIRED", severity, message, place, requirement.remedy)
+        yield Finding("KS-REQUIRED", severity, message, hint=requirement.remedy)
 
 
 def _repeated(lines: list[MainLine], release: Release) -> Iterator[Finding]:

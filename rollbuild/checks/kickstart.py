@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from rollbuild.checks.mainlines import MainLine, read_main_lines
+from rollbuild.checks.mainlines import MainLine
 from rollbuild.compiler import Profile
 from rollbuild.findings import Finding, error, warning
 from rollbuild.location import Location
@@ -18,40 +18,48 @@ _WRAPPER = re.compile(r"^The following problem occurred on line \d+ of the kicks
 _IGNORED = re.compile(r"^Ignoring deprecated (?:command|option) on line \d+:\s*")
 _THREAT = re.compile(r"\s*(?:It may be removed|However, this|In future releases|Please modify).*$")
 _TWICE = re.compile(r"An ssh user with the name .* has already been defined")
+_WANTS = re.compile(r"required|expected|specified|given")
+_PLAIN_PACKAGE = re.compile(r"-?@?\^?[A-Za-z0-9][\w.+*:~/-]*\Z")
+_LOG = re.compile(r"--log(?:file)?=/[\w./-]+\Z")
 # One handler per release serves every profile, and pykickstart's warnings are collected in a process-wide place.
 _LOCK = threading.Lock()
 
 
-def check_kickstart(profile: Profile, release: Release) -> tuple[Finding, ...]:
+def check_kickstart(profile: Profile, lines: tuple[MainLine, ...], release: Release) -> tuple[Finding, ...]:
     """All errors and warnings of pykickstart's handler of the release.
 
     Each line is given to the parser on its own, so that one that it refuses hides no other. Nothing is read
     from disk or network: `%include` and `%ksappend` are left to the installer.
     """
-    lines = read_main_lines(profile)
     with _LOCK:
-        parser = _parser(release.handler)
-        with _collected_warnings() as caught:
-            findings = tuple(_feed(parser, lines, caught, _Blame(profile)))
-        _forget(parser, lines)
-    return findings
+        parser, clean_headers = _parser(release.handler)
+        try:
+            with _collected_warnings() as caught:
+                return tuple(_feed(parser, lines, caught, _Blame(profile), clean_headers))
+        finally:
+            _forget(parser, lines)
 
 
 @cache
-def _parser(name: str) -> Any:
+def _parser(name: str) -> tuple[Any, set[tuple[str, ...]]]:
+    """A parser with the handler of this name, and the section headers, logs aside, that it had nothing to say to."""
     # Importing pykickstart takes a tenth of a second, which commands that check nothing need not wait for.
     from pykickstart.parser import KickstartParser
     from pykickstart.version import makeVersion
 
-    return KickstartParser(makeVersion(name), followIncludes=False, missingIncludeIsFatal=False)
+    return KickstartParser(makeVersion(name), followIncludes=False, missingIncludeIsFatal=False), set()
 
 
 def _forget(parser: Any, lines: tuple[MainLine, ...]) -> None:
     """Make the handler as new: making another one takes 30 ms."""
-    for name in {line.name for line in lines if line.is_command}:
-        if name in parser.handler.commands:
-            parser.handler.resetCommand(name)
-    parser.handler.packages = type(parser.handler.packages)()
+    handler = parser.handler
+    handler.packages = type(handler.packages)()
+    for name in {"method", *(line.name for line in lines if line.is_command)}:
+        used = handler.commands.get(name)
+        if used is not None:
+            handler.resetCommand(name)
+            for alias in [other for other, command in handler.commands.items() if command is used]:
+                handler.commands[alias] = handler.commands[name]
 
 
 @contextmanager
@@ -62,34 +70,48 @@ def _collected_warnings() -> Iterator[list[warnings.WarningMessage]]:
 
 
 def _feed(
-    parser: Any, lines: tuple[MainLine, ...], caught: list[warnings.WarningMessage], blame: "_Blame"
+    parser: Any,
+    lines: tuple[MainLine, ...],
+    caught: list[warnings.WarningMessage],
+    blame: "_Blame",
+    clean_headers: set[tuple[str, ...]],
 ) -> Iterator[Finding]:
     opened: MainLine | None = None
     for line in lines:
-        if opened is not None and line.opens:
-            yield _unclosed(opened)
-        try:
-            _give(parser, line)
-        except Exception as problem:  # pykickstart raises whatever its option parser trips over
-            yield blame.explain(line, _essence(problem))
-        while caught:
-            message = _WRAPPER.sub("", str(caught[0].message))
-            is_old = caught.pop(0).category.__name__ == "KickstartDeprecationWarning"
-            message = _tidy(message)
-            if not _TWICE.search(message):
-                yield warning("KS-DEPRECATED" if is_old else "KS-WARNING", message, line.location)
         if line.opens:
-            opened = line
-        if line.closes or (opened is not None and blame.is_script(opened)):
+            if opened is not None:
+                yield _unclosed(opened)
+            opened = None if line.has_script else line
+        elif line.closes:
             opened = None
+        header = tuple(word for word in line.words or () if not _LOG.match(word)) if line.opens else ()
+        if header and header in clean_headers:
+            continue
+        found = list(_judge(parser, line, caught, blame))
+        if header and not found:
+            clean_headers.add(header)
+        yield from found
     if opened is not None:
         yield _unclosed(opened)
 
 
+def _judge(parser: Any, line: MainLine, caught: list[warnings.WarningMessage], blame: "_Blame") -> Iterator[Finding]:
+    try:
+        _give(parser, line)
+    except Exception as problem:  # pykickstart raises whatever its option parser trips over
+        yield blame.explain(line, _essence(problem))
+    for told in caught:
+        message = _tidy(_WRAPPER.sub("", str(told.message)))
+        is_old = told.category.__name__ == "KickstartDeprecationWarning"
+        if not _TWICE.search(message):
+            yield warning("KS-DEPRECATED" if is_old else "KS-WARNING", message, line.location)
+    caught.clear()
+
+
 def _give(parser: Any, line: MainLine) -> None:
-    if line.words is None:
+    if line.words is None and (line.opens or not line.section):
         raise ValueError("a quote is not closed")
-    words = list(line.words)
+    words = list(line.words or ())
     if line.opens:
         try:
             section = parser.getSection(line.section)
@@ -100,7 +122,7 @@ def _give(parser: Any, line: MainLine) -> None:
         if not line.section:
             raise ValueError("%end closes nothing")
     elif line.section == "%packages":
-        if line.name != "%include":
+        if line.name != "%include" and not _PLAIN_PACKAGE.match(line.text):
             parser.getSection("%packages").handleLine(line.text)
     elif line.name == "%include":
         if len(words) == 1:
@@ -128,7 +150,6 @@ class _Blame:
     """Who is to blame for a line that is refused: often an attribute without a value."""
 
     def __init__(self, profile: Profile) -> None:
-        self.scripts = {script.header for script in profile.scripts}
         self.undefined = [
             finding
             for finding in profile.findings
@@ -138,16 +159,13 @@ class _Blame:
         for command in profile.commands:
             self.starts.setdefault(command.location.file, []).append(command.location.line)
 
-    def is_script(self, line: MainLine) -> bool:
-        return line.text in self.scripts
-
     def explain(self, line: MainLine, message: str) -> Finding:
         """The finding about a refused line."""
         name = line.name
         cause = self.cause(line.location) if line.location else None
         if cause is not None:
             return error("KS-EMPTY", f"{name}: {message}: {cause.message}", line.location, cause.hint)
-        if line.is_command and line.words is not None and len(line.words) == 1:
+        if line.is_command and line.words is not None and len(line.words) == 1 and _WANTS.search(message):
             hint = f"write <{name}>VALUE</{name}>, or check that the attribute in it has a value"
             return error("KS-EMPTY", f"{name} has no value: {message}", line.location, hint)
         shown = message if message.startswith(name) or name.startswith("%") else f"{name}: {message}"

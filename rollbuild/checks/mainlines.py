@@ -4,8 +4,11 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rollbuild.compiler import Profile
+from rollbuild.compiler import RESERVED, Profile
 from rollbuild.location import Location
+
+_NO_SECTIONS = frozenset(("%include", "%ksappend", "%end"))
+_SECTIONS = RESERVED - _NO_SECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +16,8 @@ class MainLine:
     """A line that the Kickstart parser itself reads; `number` counts from 1 over the whole Kickstart.
 
     `words` is None where a quote is not closed. `section` is the section that it opens or stands in (such as
-    `%packages`), empty for a command; `opens` tells the line that opens it, `closes` its `%end`.
+    `%packages`), empty for a command; `opens` tells the line that opens it, `closes` its `%end`. `has_script`: it
+    opens a script that a node file declares, whose body and `%end` are left out.
     """
 
     number: int
@@ -22,6 +26,7 @@ class MainLine:
     section: str
     opens: bool
     closes: bool
+    has_script: bool
     location: Location | None
 
     @property
@@ -53,14 +58,13 @@ def _walk(profile: Profile) -> Iterator[MainLine]:
                 continue
             words = split_line(stripped)
             first = words[0] if words else stripped.split(None, 1)[0]
-            # A section that <ks> lines open and never close ends where the next script starts.
-            opens = part.script is not None or (
-                not section and first.startswith("%") and first not in ("%include", "%ksappend", "%end")
-            )
+            # A section that <ks> lines open and never close ends where the next one starts.
+            opens = first in _SECTIONS or (not section and first.startswith("%") and first not in _NO_SECTIONS)
             section = first if opens else section
             closes = first == "%end"
             place = line.location or profile.locate(number)
-            yield MainLine(number, stripped, words, section, opens, closes, place)
+            has_script = part.script is not None
+            yield MainLine(number, stripped, words, section, opens, closes, has_script, place)
             if closes or part.script is not None:
                 section = ""
 

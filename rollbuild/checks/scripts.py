@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from rollbuild.checks.shellwords import Command, find_commands, unwrap
+from rollbuild.checks.shellwords import Command, find_commands
+from rollbuild.checks.wrappers import unwrap
 from rollbuild.compiler import Profile, ScriptSection
 from rollbuild.findings import Finding, warning
 from rollbuild.location import Location

@@ -1,9 +1,9 @@
 """Secrets in plain sight. No message ever holds the secret itself."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from rollbuild.checks.mainlines import MainLine, read_arguments, read_main_lines, read_option
+from rollbuild.checks.mainlines import MainLine, read_arguments, read_option
 from rollbuild.compiler import Profile, ScriptSection, WrittenFile
 from rollbuild.findings import Finding, Severity, error, warning
 
@@ -14,25 +14,28 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@'\"$&<>{}]+:[^\s/@'\"$&<>{}
 _SECRET_NAME = re.compile(r"password|passwd|passphrase|secret|token|private_?key", re.IGNORECASE)
 _DES = re.compile(r"[./0-9A-Za-z]{13}\Z")
 _PRIVATE_PATHS = ("/root/", "/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/var/log/audit/")
+_CLOSING = re.compile(r"chmod\b.*(?:\b[0-7]?[0-7]{2}0\b|\b[ug]*o(?:-[rwx]*r|=(?=[\s,])))")
 _SHORTEST = 6
 """Characters of a value that is looked for in files; shorter ones stand in any text by chance."""
 
 
-def check_secrets(profile: Profile, secret_names: Collection[str] = ()) -> tuple[Finding, ...]:
+def check_secrets(
+    profile: Profile, lines: Iterable[MainLine], secret_names: Collection[str] = ()
+) -> tuple[Finding, ...]:
     """Passwords, weak hashes, private keys, and secret attributes in files that every user may read.
 
     `secret_names` are attributes that rolls declare as secret; others count by their names.
     """
     return (
-        *_passwords(profile),
+        *_passwords(lines),
         *_keys(profile),
         *_urls(profile),
         *_files(profile, frozenset(secret_names)),
     )
 
 
-def _passwords(profile: Profile) -> Iterator[Finding]:
-    for line in read_main_lines(profile):
+def _passwords(lines: Iterable[MainLine]) -> Iterator[Finding]:
+    for line in lines:
         if not line.is_command or not line.words:
             continue
         if line.name in ("rootpw", "sshpw"):
@@ -117,6 +120,9 @@ def _is_readable_by_all(file: WrittenFile) -> bool:
 
 
 def _is_closed_later(file: WrittenFile, script: ScriptSection) -> bool:
-    """Whether the script itself changes the permissions of the file."""
+    """Whether the script itself takes the file from the other users."""
     name = file.path.rpartition("/")[2]
-    return any("chmod" in line.text and name in line.text for line in script.body)
+    return any(
+        "chmod" in line.text and name in line.text and line.location != file.location and _CLOSING.search(line.text)
+        for line in script.body
+    )

@@ -5,7 +5,6 @@ words stand where a program's name stands.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -13,7 +12,7 @@ _KEYWORDS = frozenset(
     ["if", "then", "elif", "else", "fi", "while", "until", "do", "done", "!", "{", "}", "time", "coproc"]
 )
 _OPENERS = frozenset(("for", "select", "case", "function"))
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=")
+ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=")
 _HERE = re.compile(r"<<(-?)[ \t]*(?:'([^'\n]*)'|\"([^\"\n]*)\"|\\?([^\s;&|<>()'\"\\]+))")
 _REDIRECTION = re.compile(r"\d*(?:>>|>\||>&|<&|<>|&>>|&>|>|<(?!<))")
 _PLAIN = re.compile(r"[^\s;&|<>()\\'\"`$]+")
@@ -146,7 +145,7 @@ class _Scan:
                 return
             if word in _KEYWORDS:
                 return
-            if _ASSIGNMENT.match(word):
+            if ASSIGNMENT.match(word):
                 if word.endswith("=") and self.text.startswith("(", self.at):
                     self.skip_past(")", _matching(self.text, self.at))
                 return
@@ -306,25 +305,3 @@ def find_commands(text: str) -> tuple[tuple[Command, ...], frozenset[str]]:
     scan = _Scan(text, 0, 0)
     scan.run()
     return tuple(scan.found), frozenset(scan.functions)
-
-
-_WRAPPERS = frozenset(["exec", "nohup", "env", "nice", "sudo", "setsid", "command", "builtin", "eval", "xargs"])
-
-
-def unwrap(command: Command) -> Iterator[Command]:
-    """The command, and what it runs in turn where its first word is exec, env, nohup or the like."""
-    yield command
-    words = command.words
-    for _ in range(4):
-        if words[0].rsplit("/", 1)[-1] not in _WRAPPERS:
-            return
-        rest = list(words[1:])
-        while rest and (_ASSIGNMENT.match(rest[0]) or rest[0].startswith("-")):
-            if rest[0] in ("-v", "-V"):
-                return
-            takes_value = rest[0] in ("-n", "-I", "-P", "-u", "-L", "-s", "-a")
-            del rest[: 2 if takes_value else 1]
-        if not rest:
-            return
-        words = tuple(rest)
-        yield Command(words, command.line)

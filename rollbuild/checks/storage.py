@@ -1,11 +1,10 @@
 """Storage layouts that cannot hold, or that do more than was meant."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rollbuild.checks.mainlines import MainLine, read_arguments, read_main_lines, read_option
-from rollbuild.compiler import Profile
+from rollbuild.checks.mainlines import MainLine, read_arguments, read_option
 from rollbuild.findings import Finding, error, note, warning
 
 _SMALLEST_MIB = {"/boot": 200, "/boot/efi": 50}
@@ -43,9 +42,9 @@ class _Volume:
         return self.has("--size", *_SIZED_OTHERWISE) or self.option("--fstype") == "tmpfs"
 
 
-def check_storage(profile: Profile) -> tuple[Finding, ...]:
+def check_storage(lines: Sequence[MainLine]) -> tuple[Finding, ...]:
     """Sizes, mount points, members, and disks that are wiped or named by the kernel."""
-    lines = [line for line in read_main_lines(profile) if line.is_command]
+    lines = [line for line in lines if line.is_command]
     volumes = [_read_volume(line) for line in lines if line.name in ("part", "partition", "raid", "logvol")]
     included = any(line.name == "%include" for line in lines)
     findings = [*_sizes(volumes), *_mounts(volumes), *_clearing(lines), *_disks(lines)]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from rollbuild.compiler import Profile, WrittenFile
-from rollbuild.findings import Finding, error, note, warning
+from rollbuild.findings import Finding, Severity, error, note, warning
 from rollbuild.releases import Release
 
 _OCTAL = re.compile(r"0?[0-7]{3,4}\Z")
@@ -43,8 +43,8 @@ def _target_path(path: str, in_chroot: bool, release: Release) -> str:
 def _names(file: WrittenFile, *, is_post: bool) -> Iterator[Finding]:
     if not file.path.startswith("/") and "$" not in file.path:
         message = f"{file.path or 'the empty name'} is no absolute path: it depends on the script's folder"
-        make = error if is_post else warning
-        yield make("FILE-PATH", message, file.location, "start the name with /")
+        severity = Severity.ERROR if is_post else Severity.WARNING
+        yield Finding("FILE-PATH", severity, message, file.location, "start the name with /")
     if file.perms and "$" not in file.perms:
         if not (_OCTAL.match(file.perms) or _SYMBOLIC.match(file.perms)):
             message = f"{file.path}: {file.perms} are no permissions"
@@ -60,11 +60,12 @@ def _names(file: WrittenFile, *, is_post: bool) -> Iterator[Finding]:
 
 def _clobbered(files: list[WrittenFile]) -> Iterator[Finding]:
     for index, file in enumerate(files):
-        if file.mode != "create":
+        # A <file> without text only touches the file.
+        if file.mode != "create" or file.content == "":
             continue
         for earlier in files[:index]:
             same = earlier.content is not None and earlier.content == file.content
-            if earlier.node == file.node or (earlier.mode == "create" and same):
+            if earlier.node == file.node or earlier.content == "" or (earlier.mode == "create" and same):
                 continue
             message = f"{file.path} is written anew; what node {earlier.node} put there ({earlier.location}) is lost"
             hint = f'mode="append", or an order that puts {file.node} before {earlier.node}'

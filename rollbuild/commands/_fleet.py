@@ -1,8 +1,7 @@
 """Hosts of one compile: those that share a plan differ in values only, so each plan is made and checked once."""
 
-import multiprocessing
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 from rollbuild.commands._hosts import HostEntry
 from rollbuild.commands._report import Report
@@ -11,6 +10,9 @@ from rollbuild.compiler import Plan
 from rollbuild.errors import RollbuildError
 from rollbuild.findings import Finding
 from rollbuild.language import Appliance
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 Write = Callable[[str, bytes], None]
 
@@ -52,6 +54,8 @@ class Fleet:
             if self.validate:
                 self.report.add_checks(profile, workspace.release)
         findings: list[Finding] = []
+        for name, value in host.attributes.items():
+            findings += workspace.value_findings(name, value, host.location)
         text = plan.render(target.attributes, findings)
         self.report.add(findings)
         return text
@@ -89,6 +93,8 @@ def render_with_jobs(
     if jobs == 1:
         fleet.render_all(hosts, write, advance)
         return
+    import multiprocessing
+
     context = multiprocessing.get_context("fork")
     size = -(-len(hosts) // jobs)
     workers = []
@@ -115,7 +121,7 @@ def render_with_jobs(
             worker.join()
 
 
-def _work(fleet: Fleet, hosts: Sequence[HostEntry], write: Write, sender: Connection) -> None:
+def _work(fleet: Fleet, hosts: Sequence[HostEntry], write: Write, sender: "Connection") -> None:
     try:
         fleet.render_all(hosts, write, lambda count: None)
         sender.send(tuple(fleet.report.found))

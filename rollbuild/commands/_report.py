@@ -3,14 +3,23 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rollbuild.checks import Waiver, apply_waivers, check_profile, read_waivers
 from rollbuild.commands._workspace import Workspace
 from rollbuild.compiler import Profile
 from rollbuild.console import Console
 from rollbuild.errors import USAGE, FindingsError, RollbuildError
 from rollbuild.findings import Finding, Severity, in_order
 from rollbuild.releases import Release
+
+if TYPE_CHECKING:
+    from rollbuild.checks import Waiver
+
+# rollbuild.checks is imported where it is used: a compile without checks need not wait for it.
+
+
+_SHOWN_ALIKE = 3
+"""How many findings that say the same are shown without -v."""
 
 
 class Report:
@@ -21,7 +30,7 @@ class Report:
         console: Console,
         *,
         strict: bool = False,
-        waivers: Iterable[Waiver] = (),
+        waivers: "Iterable[Waiver]" = (),
         secret_names: Collection[str] = (),
     ) -> None:
         self.console = console
@@ -36,6 +45,8 @@ class Report:
 
     def add_checks(self, profile: Profile, release: Release) -> None:
         """Check a profile."""
+        from rollbuild.checks import check_profile
+
         self.add(check_profile(profile, release, secret_names=self.secret_names))
 
     @contextmanager
@@ -52,7 +63,12 @@ class Report:
 
     def kept(self) -> tuple[Finding, ...]:
         """The findings that no waiver takes away, in order."""
-        kept, _ = apply_waivers(in_order(self.found), self.waivers)
+        findings = in_order(self.found)
+        if not self.waivers:
+            return findings
+        from rollbuild.checks import apply_waivers
+
+        kept, _ = apply_waivers(findings, self.waivers)
         return in_order(kept)
 
     def refuses(self, findings: Iterable[Finding]) -> bool:
@@ -63,9 +79,7 @@ class Report:
     def finish(self) -> None:
         """Show the findings; notes only with -v. Raises RollbuildError when they refuse the work."""
         findings = self.kept()
-        for finding in findings:
-            if finding.severity is not Severity.NOTE or self.console.verbosity > 0:
-                self.console.print_finding(finding)
+        show_findings(self.console, findings)
         if self.refuses(findings):
             raise RollbuildError(f"nothing was written: {count_findings(findings)}", hint=self.hint(findings))
 
@@ -76,21 +90,42 @@ class Report:
         return "each code is explained in docs/reference/findings.md; -v shows the codes"
 
 
+def show_findings(console: Console, findings: Iterable[Finding]) -> None:
+    """Findings for a person: notes only with -v, and without it no more than a few of the same words."""
+    shown: Counter[tuple[str, str]] = Counter()
+    hidden: Counter[tuple[str, str]] = Counter()
+    for finding in findings:
+        same = (finding.code, finding.message)
+        if console.verbosity <= 0 and (finding.severity is Severity.NOTE or shown[same] >= _SHOWN_ALIKE):
+            hidden[same] += finding.severity is not Severity.NOTE
+            continue
+        shown[same] += 1
+        console.print_finding(finding)
+    for (code, message), count in hidden.items():
+        if count:
+            console.say(f"... {counted(count, 'more place')} with {code}: {message}")
+
+
 def make_report(console: Console, workspace: Workspace, *, strict: bool, waiver_files: Iterable[str] = ()) -> Report:
     """A report that knows the waivers of the rolls, and which attributes they declare as secret."""
-    files = [*waiver_files, *workspace.waiver_files()]
+    waivers: list[Waiver] = []
+    if files := [*waiver_files, *workspace.waiver_files()]:
+        from rollbuild.checks import read_waivers
+
+        waivers = [waiver for file in files for waiver in read_waivers(file)]
     return Report(
         console,
         strict=strict,
-        waivers=[waiver for file in files for waiver in read_waivers(file)],
-        secret_names=[item.name for item in workspace.declarations if item.type == "secret"],
+        waivers=waivers,
+        secret_names=[item.name for item in workspace.declared.values() if item.type == "secret"],
     )
 
 
 def count_findings(findings: Iterable[Finding]) -> str:
-    """`2 errors, 1 warning`."""
+    """`2 errors, 1 warning`; notes are not counted."""
     counts = Counter(finding.severity for finding in findings)
-    return ", ".join(counted(counts[severity], str(severity)) for severity in Severity if counts[severity])
+    judged = (Severity.ERROR, Severity.WARNING)
+    return ", ".join(counted(counts[severity], str(severity)) for severity in judged if counts[severity])
 
 
 def counted(count: int, noun: str) -> str:

@@ -100,7 +100,7 @@ class Workspace:
 
     choice: Choice
     rolls: tuple[Roll, ...]
-    declarations: tuple[Declaration, ...]
+    declared: Mapping[str, Declaration]
     attributes: AttributeSet
     description: Description
     release: Release
@@ -133,7 +133,9 @@ class Workspace:
         if root or name in names:
             return Appliance(name, root or name, name.replace("-", " ").title(), Location("(command line)"))
         known = [appliance.name for appliance in self.appliances()]
-        hint = did_you_mean(name, [*known, *names]) or f"there is: {', '.join(known)}"
+        hint = did_you_mean(name, [*known, *names])
+        if not hint:
+            hint = f"there is: {', '.join(known)}" if known else "the rolls declare no appliance and have no such node"
         raise RollbuildError(f"there is no appliance or node {name}", hint=hint, exit_code=USAGE)
 
     def chosen_appliances(self, names: Sequence[str]) -> tuple[Appliance, ...]:
@@ -181,19 +183,23 @@ class Workspace:
     def attribute_findings(self, appliance: Appliance) -> tuple[Finding, ...]:
         """Attributes of an appliance that do not fit what its rolls declare, or that no text can refer to."""
         found = self.attributes.resolve(os="linux", appliance=appliance.name, rack="0", host=appliance.name)
-        declared = {declaration.name: declaration for declaration in self.declarations}
-        findings = []
+        findings: list[Finding] = []
         for name, attribute in found.items():
-            declaration = declared.get(name)
-            misfit = declaration.explain_misfit(attribute.value) if declaration and attribute.value else ""
-            if declaration and misfit:
-                hint = f"for example {declaration.example}" if declaration.example else declaration.description
-                findings.append(error("ATTR-TYPE", f"attribute {name}: {misfit}", attribute.location, hint))
+            findings += self.value_findings(name, attribute.value, attribute.location)
             if not is_entity_name(name):
                 message = f"attribute {name} cannot be used in node files: &{name}; is not a name in XML"
                 hint = "letters, digits, dots, dashes and underscores are allowed, first a letter"
                 findings.append(warning("ATTR-NAME", message, attribute.location, hint))
         return tuple(findings)
+
+    def value_findings(self, name: str, value: str, location: Location | None) -> tuple[Finding, ...]:
+        """A finding when a value does not fit what a roll declares of its attribute."""
+        declaration = self.declared.get(name)
+        misfit = declaration.explain_misfit(value) if declaration and value else ""
+        if not declaration or not misfit:
+            return ()
+        hint = f"for example {declaration.example}" if declaration.example else declaration.description
+        return (error("ATTR-TYPE", f"attribute {name}: {misfit}", location, hint),)
 
     def waiver_files(self) -> tuple[str, ...]:
         """The `waivers.yaml` files of the rolls."""
@@ -243,7 +249,8 @@ def make_workspace(choice: Choice) -> Workspace:
         data=_read_data(choice.data) if choice.data else {},
         evaluate=make_evaluate(choice.eval_mode),
     )
-    return Workspace(choice, rolls, declarations, attributes, description, release, compiler, frozenset(given))
+    declared = {declaration.name: declaration for declaration in declarations}
+    return Workspace(choice, rolls, declared, attributes, description, release, compiler, frozenset(given))
 
 
 def _read_data(path: str) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ import click
 
 from rollbuild.checks import FORMS, Form, check_scripts, format_findings
 from rollbuild.commands._options import Session, common_options, pass_session
-from rollbuild.commands._report import Report, count_findings, counted, make_report
+from rollbuild.commands._report import Report, count_findings, counted, make_report, show_findings
 from rollbuild.commands._workspace import Choice, Workspace, make_workspace, workspace_options
 from rollbuild.compiler import Profile, check_references
 from rollbuild.errors import REFUSED
@@ -86,9 +86,7 @@ def _show(session: Session, findings: list[Finding], form: Form, profiles: list[
     if form != "text":
         console.data(format_findings(findings, form))
         return
-    for finding in findings:
-        if finding.severity is not Severity.NOTE or console.verbosity > 0:
-            console.print_finding(finding)
+    show_findings(console, findings)
     notes = sum(finding.severity is Severity.NOTE for finding in findings)
     what = count_findings(findings) or "no findings"
     more = "" if not notes or console.verbosity > 0 else "; -v shows the notes"

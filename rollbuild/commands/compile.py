@@ -84,7 +84,7 @@ def _compile_appliances(
     if output == "-":
         report.console.data(profiles[0].text.encode())
         return
-    with staged_files(output) as write:
+    with staged_files(output, mode=0o600) as write:
         for profile in profiles:
             write(f"{profile.name}.ks", profile.text.encode())
     _tell(report, len(profiles), workspace, output)
@@ -117,7 +117,7 @@ def _compile_hosts(
         report.finish()
         report.console.data(text)
         return
-    with staged_files(output) as write:
+    with staged_files(output, mode=0o600) as write:
         with report.console.progress(len(hosts), "compiling hosts") as advance:
             render_with_jobs(fleet, hosts, write, advance, jobs)
         report.add(workspace.description.findings)

@@ -28,7 +28,7 @@ def boot_lines(scripts: list[tuple[str, str, Location, Lines]]) -> Lines:
 
     A script that succeeds removes itself; one that fails is tried again at the next boot.
     """
-    lines: Lines = []
+    lines: Lines = [("set -eu", None)]
     for order in ("pre", "post"):
         chosen = [(node, place, body) for node, when, place, body in scripts if when == order]
         if not chosen:

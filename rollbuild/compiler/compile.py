@@ -119,9 +119,10 @@ class Compiler:
             guards = tuple(dict.fromkeys(_all_guards(self.read_nodes(selection, names))))
             self._node_guards[names] = (guards, _names(guards))
         guards, looked_at = self._node_guards[names]
-        by_values = (target.appliance, names, tuple(map(attributes.get, looked_at)))
+        lenient = _is_lenient(attributes)
+        by_values = (target.appliance, names, lenient, tuple(map(attributes.get, looked_at)))
         if by_values not in self._by_values:
-            by_answers = (target.appliance, names, tuple(guard.holds(attributes) for guard in guards))
+            by_answers = (target.appliance, names, lenient, tuple(guard.holds(attributes) for guard in guards))
             if by_answers not in self._by_answers:
                 nodes = self.read_nodes(selection, names)
                 units = tuple(_make_units(target.appliance, nodes, attributes))
@@ -201,16 +202,33 @@ def _make_units(appliance: str, nodes: tuple[Node, ...], attributes: Mapping[str
     yield Header(appliance, tuple((node.name, node.files[0].roll) for node in nodes))
     yield Main(tuple(commands))
     options = tuple((node, command) for node, command in commands if command.name == "packages")
-    # Rolls of the Rocks days name packages that later releases do not have, and count on their being skipped.
-    yield Packages(tuple(packages), options, is_lenient="rocks_version_major" in attributes)
+    yield Packages(tuple(packages), options, is_lenient=_is_lenient(attributes))
     for kind in _SECTIONS:
-        counts: dict[str, int] = {}
-        for name, script in scripts[kind]:
-            counts[name] = counts.get(name, 0) + 1
-            label = name if counts[name] == 1 else f"{name}-{counts[name]}"
-            yield ScriptUnit(script, name, label)
         if kind == "post" and scripts["boot"]:
+            # Before the others, so that a report of success at their end is true of these too.
             yield Boot(tuple(scripts["boot"]))
+        labels = _labels([name for name, _ in scripts[kind]])
+        for (name, script), label in zip(scripts[kind], labels, strict=True):
+            yield ScriptUnit(script, name, label)
+
+
+def _labels(names: list[str]) -> Iterator[str]:
+    """The names, numbered from their second time on; each label differs from all others."""
+    taken = set(names)
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        label = name
+        while counts[name] > 1 and label in taken:
+            label = f"{name}-{counts[name]}"
+            counts[name] += label in taken
+        taken.add(label)
+        yield label
+
+
+def _is_lenient(attributes: Mapping[str, str]) -> bool:
+    # Rolls of the Rocks days name packages that later releases do not have, and count on their being skipped.
+    return "rocks_version_major" in attributes
 
 
 def _names(guards: Iterable[Guard]) -> tuple[str, ...]:

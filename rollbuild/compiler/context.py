@@ -48,6 +48,11 @@ class Context:
         self.note_references(text)
         return text.expand(self.look_up)
 
+    def pin(self, text: Text | None) -> None:
+        """Note that the values in this text decide about more than its own place: they cannot be filled in later."""
+        if text is not None and any(name in self.marking for name, _ in text.references):
+            self.dynamic = True
+
     def look_up(self, name: str) -> str:
         """The value of an attribute; nothing where it is not defined."""
         self.names.add(name)
@@ -95,7 +100,9 @@ class Context:
                 message = f"attribute {name} is not defined: nothing is put in its place"
                 self.findings.append(warning("UNDEF-ATTR", message, location, f"set it: -A {name}=VALUE"))
         known = _ROCKS_PROGRAMS.get((program.body.literal or "").strip())
-        self.dynamic = True
+        if known and known in self.attributes:
+            return self.look_up(known)
+        was_dynamic, self.dynamic = self.dynamic, True
         try:
             output = self.evaluate(program, program.body.expand(lambda name: self.attributes.get(name, "")))
         except RollbuildError as problem:
@@ -105,14 +112,12 @@ class Context:
             return ""
         if output is not None:
             return output
+        self.dynamic = was_dynamic
         if known:
-            self.dynamic = False
-            if known not in self.attributes:
-                message = f"attribute {known} is not defined: nothing is put in its place"
-                hint = f"set it: -A {known}=HASH (openssl passwd -6)"
-                self.findings.append(warning("UNDEF-ATTR", message, program.location, hint))
-            return self.look_up(known)
-        self.dynamic = False
+            message = f"attribute {known} is not defined: nothing is put in its place"
+            hint = f"set it: -A {known}=HASH (openssl passwd -6)"
+            self.findings.append(warning("UNDEF-ATTR", message, program.location, hint))
+            return ""
         message = "this <eval> is not run: nothing is put in its place"
         hint = "--eval run runs it; a <template> needs no program"
         self.findings.append(warning("EVAL-OFF", message, program.location, hint))

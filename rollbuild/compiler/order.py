@@ -31,6 +31,7 @@ def rank_names(orders: Sequence[Order]) -> tuple[str, ...]:
             after[HEAD].setdefault(name, None)
         if name not in behind:
             after[name].setdefault(TAIL, None)
+    after[HEAD].setdefault(TAIL, None)
     waiting = dict.fromkeys(after, 0)
     for followers in after.values():
         for follower in followers:

@@ -1,7 +1,7 @@
 """Plans: a compiled appliance with everything decided but the values that differ from host to host."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,10 @@ from rollbuild.findings import Finding
 from rollbuild.releases import Release
 
 _MARK = re.compile(f"{MARK_START}([^{MARK_END}]*){MARK_END}")
-_HARMLESS = re.compile(r"(?!.*(?:--|RB_))[^\s%'\"\\`](?:[^\n\r'\"\\`]*[^\s'\"\\`])?\Z")
-"""Values whose text changes nothing but itself: no line ends, quotes, options, nothing that Kickstart acts upon."""
+_HARMLESS = re.compile(r"(?![-%])(?!.*(?:--|RB_))[^\s'\"\\`#]+(?: [^\s'\"\\`#]+)*\Z")
+"""Values whose text changes nothing but itself: words with single blanks between them, without quotes, options,
+comments, delimiters of ours, and what Kickstart acts upon."""
+_DELIMITERS = ("RB_EOF", "RB_BOOT", *(f"RB_EOF_{number}" for number in range(2, 10)))
 
 
 @dataclass(slots=True)
@@ -121,11 +123,34 @@ def _plan_unit(
     context = Context(attributes, data, release, evaluate, marked)
     text = _text(unit, context)
     names = frozenset(context.names & marked)
-    if context.dynamic and marked:
+    if marked and (context.dynamic or any(map(_values_decide, text.split("\n")))):
         return _Block(unit, None, names)
     pieces = _MARK.split(text)
+    # A text may hold our marks itself, or these values may have decided about more than their own places.
+    plain = _text(unit, Context(attributes, data, release, evaluate)) if names else text
+    if MARK_START in plain or "".join(_fill(pieces, attributes)) != plain:
+        return _Block(unit, None, names)
     chunks = tuple(piece if index % 2 else piece.encode() for index, piece in enumerate(pieces))
     return _Block(unit, chunks, names)
+
+
+def _fill(pieces: list[str], attributes: Mapping[str, str]) -> Iterator[str]:
+    for index, piece in enumerate(pieces):
+        yield attributes.get(piece, "") if index % 2 else piece
+
+
+def _values_decide(line: str) -> bool:
+    """Whether a line can become one that the Kickstart parser acts upon or that ends a here-document."""
+    if MARK_START not in line:
+        return False
+    words = line.split(None, 1)
+    if words and words[0].startswith("%") and MARK_START in words[0]:
+        return True
+    literals = _MARK.split(line)[::2]
+    if literals[0][:1] not in ("", "R") or (len(literals) == 2 and not any(literals)):
+        return False
+    pattern = re.compile(".+".join(map(re.escape, literals)))
+    return any(map(pattern.fullmatch, _DELIMITERS))
 
 
 def _text(unit: Unit, context: Context) -> str:

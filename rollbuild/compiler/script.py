@@ -16,18 +16,27 @@ RESERVED = frozenset(f"%{word}" for word in _RESERVED.split())
 """First words of lines that the Kickstart parser acts upon, even inside a script (pykickstart, all handlers)."""
 
 KEEP_ORIGINAL = (
-    'keep_original() { [ ! -e "$1" ] || [ -e "/var/lib/rollbuild/orig$1" ] || '
-    '{ mkdir -p "/var/lib/rollbuild/orig${1%/*}" && cp -p "$1" "/var/lib/rollbuild/orig$1"; }; }'
+    'keep_original() { [ -e "/var/lib/rollbuild/orig$1" ] || [ -e "/var/lib/rollbuild/orig$1.absent" ] || '
+    '{ mkdir -p "/var/lib/rollbuild/orig${1%/*}" && if [ -e "$1" ]; then cp -p "$1" "/var/lib/rollbuild/orig$1"; '
+    'else : > "/var/lib/rollbuild/orig$1.absent"; fi; }; }'
 )
-"""Shell function: the first time a file is changed, what the packages brought is kept aside."""
+"""Shell function: the first time a file is changed, what was there before, or that nothing was, is kept aside."""
 
 _ALWAYS_THERE = frozenset(("", "/etc", "/root", "/tmp", "/var/tmp", "/usr/bin", "/usr/sbin"))  # noqa: S108  paths on the host
+_HIDE, _HIDE_SOME = "|", "RB_|"
 _SAFE_WORD = re.compile(r"[A-Za-z0-9@%+=:,./_-]+\Z")
 
 
 def is_reserved(line: str) -> bool:
-    """Whether the Kickstart parser would take this line of a script for its own."""
-    return "%" in line and line.split(None, 1)[0] in RESERVED
+    """Whether the Kickstart parser would take this line of a script for its own.
+
+    It also starts a new line at carriage returns and at Unicode's line separators (str.splitlines).
+    """
+    return "%" in line and any(_first_word(part) in RESERVED for part in line.splitlines())
+
+
+def _first_word(line: str) -> str:
+    return next(iter(line.split(None, 1)), "")
 
 
 def assemble_parts(
@@ -84,8 +93,13 @@ def _output_lines(output: str, part: Eval | Template) -> Lines:
 def quote_word(text: Text, context: Context) -> str:
     """A file name or owner as one shell word; variables of the shell in it still work."""
     value = context.require(text).strip()
+    context.pin(text)
     if any("$" in piece.text for piece in text.pieces if not piece.is_reference):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("`", "\\`")
+        # Only the author's own $ is one to the shell; that of an attribute's value stands for itself.
+        escaped = text.expand(lambda name: context.look_up(name).replace("$", "\0")).strip()
+        for character in '\\"`':
+            escaped = escaped.replace(character, f"\\{character}")
+        escaped = escaped.replace("\0", "\\$")
         return f'"{escaped}"'
     if text.literal is not None and _SAFE_WORD.match(value):
         return value
@@ -97,6 +111,7 @@ def _file_lines(file: File, context: Context, *, node: str, in_target: bool) -> 
     path = context.require(file.name).strip()
     name = quote_word(file.name, context)
     owner = context.require(file.owner).strip() if file.owner else ""
+    context.pin(file.owner)
     perms = context.require(file.perms).strip() if file.perms else ""
     body, _ = assemble_parts(file.body, context, node=node, in_target=in_target)
     body = trim(body)
@@ -138,15 +153,14 @@ def _content_lines(file: File, context: Context, name: str, body: Lines) -> Line
     place = file.location
     if file.mode == "pipe":
         source = quote_word(file.source, context) if file.source is not None else name
-        program = [(line, where) for line, where in body if line.strip()]
+        program = body or [("cat", place)]
         if file.source is not None:
             return [(f"cat {source} | (", place), *program, (f") > {name}", place)]
         temporary = f"{name}.rollbuild"
         return [
             (f"cat {name} | (", place),
             *program,
-            (f") > {temporary} && cat {temporary} > {name}", place),
-            (f"rm -f {temporary}", place),
+            (f") > {temporary} && cat {temporary} > {name} && rm -f {temporary}", place),
         ]
     redirect = ">>" if file.mode == "append" else ">"
     lines: Lines = []
@@ -162,20 +176,41 @@ def _content_lines(file: File, context: Context, name: str, body: Lines) -> Line
 
 def _here_document(target: str, body: Lines, *, expands: bool, place: Location) -> Lines:
     """`cat > FILE` with the body; lines that the Kickstart parser would take for its own are marked and unmarked."""
-    hidden = any(is_reserved(line) for line, _ in body)
-    prefix = "|" if hidden else ""
-    taken = {line for line, _ in body}
+    if not any(is_reserved(line) for line, _ in body):
+        program, hidden = "cat", body
+    elif not expands and any("%" in part for line, _ in body for part in line.splitlines()[1:]):
+        # These lines hold line ends of other kinds, where no mark can stand in front.
+        data = "".join(line + "\n" for line, _ in body).encode()
+        program, hidden = "base64 -d", [(line, place) for line in base64.encodebytes(data).decode().split()]
+    else:
+        program = f"sed 's/^{_HIDE_SOME if expands else _HIDE}//'"
+        hidden = _hide(body, expands=expands)
+    taken = {line for line, _ in hidden}
     delimiter, number = "RB_EOF", 1
     while delimiter in taken:
         number += 1
         delimiter = f"RB_EOF_{number}"
-    program = "sed 's/^|//'" if hidden else "cat"
     quoted = delimiter if expands else f"'{delimiter}'"
     return [
         (f"{program} {target} <<{quoted}", place),
-        *((prefix + line, where) for line, where in body),
+        *hidden,
         (delimiter, place),
     ]
+
+
+def _hide(body: Lines, *, expands: bool) -> Lines:
+    """The lines with marks in front, so that none starts with what the Kickstart parser acts upon."""
+    if not expands:
+        return [(_HIDE + line, where) for line, where in body]
+    # Where the shell expands, only lines that need a mark may have one: others may lie within $( ... ), or go on
+    # from a line that ends with a backslash.
+    hidden: Lines = []
+    goes_on = False
+    for line, where in body:
+        needs_mark = not goes_on and (is_reserved(line) or line.startswith(_HIDE_SOME))
+        hidden.append((_HIDE_SOME + line if needs_mark else line, where))
+        goes_on = (len(line) - len(line.rstrip("\\"))) % 2 == 1
+    return hidden
 
 
 def _copy_lines(copy: Copy, context: Context, *, node: str) -> tuple[Lines, WrittenFile]:
@@ -193,7 +228,7 @@ def refuse_reserved(lines: Lines, context: Context) -> None:
     """Report lines of a script itself that the Kickstart parser would take for its own."""
     for line, location in lines:
         if is_reserved(line):
-            word = line.split(None, 1)[0]
+            word = next(_first_word(part) for part in line.splitlines() if is_reserved(part))
             message = f"a line of a script cannot start with {word}: the installer would act on it"
             hint = "write that text with <file>, which keeps such lines safe"
             context.findings.append(error("KS-RESERVED-LINE", message, location, hint))

@@ -1,15 +1,19 @@
 """Units of a Kickstart: each becomes one stretch of it, the main section, the packages, or one script."""
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
 from rollbuild.compiler.boot import boot_lines
-from rollbuild.compiler.context import Context
+from rollbuild.compiler.context import MARK_START, Context
 from rollbuild.compiler.profile import KickstartCommand, Line, ScriptSection, Section, WrittenFile
 from rollbuild.compiler.script import KEEP_ORIGINAL, Lines, assemble_parts, refuse_reserved, trim
 from rollbuild.findings import error, note
-from rollbuild.language import Command, Package, Script
+from rollbuild.language import Command, Package, Script, Text
 from rollbuild.releases import adapt_command, adapt_packages_options
+
+_VARYING_OPTION = re.compile(rf"(?:^|\s)-[^\s=]*{MARK_START}")
+"""An option whose name is an attribute's value: whether it needs adapting differs from host to host."""
 
 
 class Unit(Protocol):
@@ -32,12 +36,12 @@ class Header:
         release = context.release.name
         host = " ".join(context.look_up("hostname").split())
         lines = [
-            f"# Kickstart of {host}, appliance {self.appliance}, release {release}.",
+            f"# Kickstart of {host}, appliance {' '.join(self.appliance.split())}, release {release}.",
             "# Compiled by rollbuild; change the node files, not this file. Nodes in order (and their rolls):",
         ]
         row = "#"
         for name, roll in self.nodes:
-            word = f" {name} ({roll})"
+            word = f" {name} ({' '.join(roll.split())})"
             if len(row) + len(word) > 118:
                 lines.append(row)
                 row = "#"
@@ -61,21 +65,19 @@ class Main:
             context.refuse_line_ends(command.body)
             body, _ = assemble_parts(command.body, context, node=node, in_target=False)
             body = [(text.strip(), place) for text, place in body if text.strip()]
-            text = "\n".join(line for line, _ in body)
-            if command.name == "ks":
-                emitted = list(text.split("\n")) if text else []
-            else:
-                emitted = self.adapt(command, text, context)
-            places = dict(body)
-            for line in emitted:
-                place = places.get(line) or command.location
+            for line, place in body if command.name == "ks" else self.adapt(command, body, context):
+                place = place or command.location
                 lines.append(Line(line, place))
                 commands.append(KickstartCommand(line.split(None, 1)[0], line, node, place))
         return Section((*lines, Line("")), commands=tuple(commands))
 
-    def adapt(self, command: Command, text: str, context: Context) -> list[str]:
+    def adapt(self, command: Command, body: Lines, context: Context) -> Lines:
         release = context.release
+        text = "\n".join(line for line, _ in body)
         adapted = adapt_command(release, command.name, text)
+        if adapted.notes or _VARYING_OPTION.search(text):
+            for part in command.body:
+                context.pin(part if isinstance(part, Text) else None)
         for message in adapted.notes:
             context.findings.append(note("KS-ADAPTED", message, command.location))
         if adapted.status == "unknown":
@@ -83,7 +85,12 @@ class Main:
             hint = f"did you mean <{adapted.nearest}>?" if adapted.nearest else "raw lines go into <ks>"
             context.findings.append(error("KS-UNSUPPORTED", message, command.location, hint))
             return []
-        return [line for line in adapted.lines if line.strip()]
+        places = [place for _, place in body] or [None]
+        return [
+            (line, command.location if line.startswith(command.name) else places[origin])
+            for line, origin in zip(adapted.lines, adapted.origins, strict=True)
+            if line.strip()
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +107,11 @@ class Packages:
         disabled: dict[str, Package] = {}
         listed: list[tuple[str, str, Package]] = []
         for node, package in self.packages:
-            name = context.require(package.name).strip()
             if any(reference in context.marking for reference, _ in package.name.references):
                 context.dynamic = True  # the list is sorted by what the names are
-            if not name.lstrip("@-^ "):
-                message = "this <package> names no package"
-                context.findings.append(error("EMPTY-PACKAGE", message, package.location, "remove it, or name one"))
-                continue
-            name = f"@{name}" if package.is_group and not name.startswith("@") else name
-            (enabled if package.enabled else disabled).setdefault(name, package)
-            listed.append((name if package.enabled else f"-{name}", node, package))
+            for name in _package_names(package, context):
+                (enabled if package.enabled else disabled).setdefault(name, package)
+                listed.append((name if package.enabled else f"-{name}", node, package))
         place = self.options[0][1].location if self.options else None
         lines = [Line(" ".join(("%packages", *self.given_options(context))), place)]
         lines += [Line(name, enabled[name].location) for name in sorted(enabled)]
@@ -128,6 +130,22 @@ class Packages:
         return adapted
 
 
+def _package_names(package: Package, context: Context) -> list[str]:
+    """The names in an element, one a line, as %packages has them."""
+    names = [line.strip() for line in context.require(package.name).split("\n") if line.strip()]
+    good = []
+    for name in names or [""]:
+        if not name.lstrip("@-^ "):
+            message, hint = "this <package> names no package", "remove it, or name one"
+            context.findings.append(error("EMPTY-PACKAGE", message, package.location, hint))
+        elif " " in name and not package.is_group and name[0] not in "@^":
+            message, hint = f'"{name}" is no package name', "write one name a line, or one <package> for each"
+            context.findings.append(error("PACKAGE-NAME", message, package.location, hint))
+        else:
+            good.append(f"@{name}" if package.is_group and not name.startswith("@") else name)
+    return good
+
+
 @dataclass(frozen=True, slots=True)
 class ScriptUnit:
     """One script of a node; `label` is its node's name, numbered when the node has several of its section."""
@@ -139,13 +157,15 @@ class ScriptUnit:
     @property
     def section(self) -> str:
         """Its Kickstart section."""
-        return "post" if self.script.kind == "configure" else self.script.kind
+        return "post" if self.script.kind in ("configure", "boot") else self.script.kind
 
     def assemble(self, context: Context) -> Section:
         """The section, its body as the author wrote it; nothing when it is blank."""
         script = self.script
-        interpreter = context.require(script.interpreter).strip() if script.interpreter else "/bin/bash"
+        interpreter = (context.require(script.interpreter).strip() if script.interpreter else "") or "/bin/bash"
         argument = context.require(script.argument).strip() if script.argument else ""
+        context.pin(script.interpreter)
+        context.pin(script.argument)
         in_chroot = self.section == "post" and "--nochroot" not in argument.split()
         body, files = assemble_parts(script.body, context, node=self.node, in_target=in_chroot)
         body = trim(body)
@@ -212,7 +232,7 @@ class Boot:
         if not bodies:
             return Section(())
         first = bodies[0][2]
-        header = "%post --interpreter=/bin/bash --log=/var/log/rollbuild/post-boot-scripts.log"
+        header = "%post --interpreter=/bin/bash --log=/var/log/rollbuild/post-boot-scripts.log --erroronfail"
         lines = boot_lines([(node, order, script.location, body) for node, order, script, body in bodies])
         refuse_reserved([line for _, _, _, body in bodies for line in body], context)
         unit = ScriptUnit(first, bodies[0][0], "boot-scripts")

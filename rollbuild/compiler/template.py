@@ -1,9 +1,12 @@
 """Templates in node files: Jinja2 in its sandbox, undefined names are errors."""
 
+import json
+import re
 import shlex
+import threading
 import traceback
-from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, lru_cache, partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from rollbuild.errors import RollbuildError
@@ -15,7 +18,16 @@ if TYPE_CHECKING:
 
 OUTPUT_LIMIT = 4 * 1024 * 1024
 """Characters that one template may give."""
+WORK_LIMIT = 64 * 1024 * 1024
+"""Characters (and list items) that one rendering may make on its way."""
+STEP_LIMIT = 1_000_000
+"""Turns of loops, calls and operations of one rendering: far more than any node needs, a few seconds at most."""
 _NAME = "<template>"
+_UNFIT_FILTERS = (
+    *("attr", "batch", "center", "filesizeformat", "forceescape", "indent", "pprint", "random", "slice"),
+    *("striptags", "urlize", "wordwrap", "xmlattr"),
+)
+_UNBOUNDED_METHODS = frozenset(("center", "encode", "expandtabs", "format", "format_map", "translate"))
 
 
 def quote_kickstart(value: object) -> str:
@@ -33,21 +45,46 @@ def quote_kickstart(value: object) -> str:
 
 @cache
 def _environment() -> "SandboxedEnvironment":
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import SandboxedEnvironment
+    from jinja2 import StrictUndefined, nodes
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    class Environment(SandboxedEnvironment):
+    class Environment(ImmutableSandboxedEnvironment):
         # "a" * 10**9 and 9 ** 9 ** 9 would otherwise use up the machine.
-        intercepted_binops = frozenset(("*", "**", "%"))
+        intercepted_binops = frozenset(("*", "**", "%", "+"))
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            if operator == "*" and _size(left) * _size(right) > OUTPUT_LIMIT:
-                raise ValueError("this multiplication gives too much text")
+            if operator == "*":
+                _check_product(left, right)
             if operator == "**" and not (_small(left, 2**32) and _small(right, 64)):
                 raise ValueError("this power is too large")
             if operator == "%" and isinstance(left, str):
-                raise ValueError("use ~ or format filters instead of % on text")
-            return super().call_binop(context, operator, left, right)
+                raise ValueError("use ~ or the format filter instead of % on text")
+            return _charge(super().call_binop(context, operator, left, right))
+
+        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+            if isinstance(obj, str) and attr in _UNBOUNDED_METHODS:
+                return False
+            return super().is_safe_attribute(obj, attr, value)
+
+        def wrap_str_format(self, value: Any) -> Any:
+            if getattr(value, "__name__", "") in ("format", "format_map"):
+                raise ValueError('use ~ or the format filter ("%02d"|format(number)) instead of .format')
+            return None
+
+        def call(self, context: Any, obj: Any, *args: Any, **kwargs: Any) -> Any:
+            text, method = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
+            if isinstance(text, str) and method in _BOUNDED_METHODS:
+                obj, args = _BOUNDED_METHODS[method], (text, *args)
+            return _charge(super().call(context, obj, *args, **kwargs))
+
+        def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+            tree = super()._parse(source, name, filename)
+            for loop in tree.find_all(nodes.For):
+                loop.iter = nodes.Filter(loop.iter, "_counted", [], [], None, None, lineno=loop.iter.lineno)
+            for joined in list(tree.find_all(nodes.Concat)):
+                items = nodes.List(joined.nodes, lineno=joined.lineno)
+                joined.nodes = [nodes.Filter(items, "join", [], [], None, None, lineno=joined.lineno)]
+            return tree
 
     environment = Environment(
         undefined=StrictUndefined,
@@ -55,12 +92,21 @@ def _environment() -> "SandboxedEnvironment":
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,
+        finalize=_charge,
     )
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
     environment.filters["ks"] = quote_kickstart
     # Random or slow results have no place in a compile, nor anything that gives unbounded text.
-    for name in ("random", "pprint", "xmlattr", "urlize", "center", "indent", "filesizeformat", "format"):
+    for name in _UNFIT_FILTERS:
         environment.filters.pop(name, None)
+    environment.filters["format"] = _format
+    environment.filters["replace"] = _replace
+    environment.filters["join"] = _join
+    environment.filters["sum"] = _add_up
+    environment.filters["tojson"] = _to_json
+    for name, function in environment.filters.items():
+        environment.filters[name] = _charged(function)
+    environment.filters["_counted"] = _count
     for name in ("lipsum", "cycler"):
         environment.globals.pop(name, None)
     environment.globals["refuse"] = _refuse
@@ -76,10 +122,98 @@ def _refuse(message: object) -> str:
     raise _Refused(str(message))
 
 
-def _size(value: Any) -> int:
-    if isinstance(value, str | list | tuple):
-        return max(len(value), 1)
-    return abs(int(value)) if isinstance(value, int | float) and abs(value) < 2**63 else OUTPUT_LIMIT + 1
+class _Budget(threading.local):
+    """What the template that is being rendered may still use up: characters (and items) made, and steps."""
+
+    size = WORK_LIMIT
+    steps = STEP_LIMIT
+
+
+_budget = _Budget()
+
+
+def _charge(value: Any) -> Any:
+    """The value; its size is taken from what the template may use up. Raises ValueError when that is nothing."""
+    _budget.steps -= 1
+    if isinstance(value, str | list | tuple | dict):
+        _charge_size(len(value))
+    if _budget.steps < 0:
+        raise ValueError(f"it takes more than {STEP_LIMIT} steps")
+    return value
+
+
+def _charge_size(size: int) -> None:
+    _budget.size -= size
+    if size > OUTPUT_LIMIT or _budget.size < 0:
+        raise ValueError(f"it makes more text than {OUTPUT_LIMIT} characters at once or {WORK_LIMIT} in all")
+
+
+def _charged(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def charged(*args: Any, **kwargs: Any) -> Any:
+        return _charge(function(*args, **kwargs))
+
+    return charged
+
+
+def _count(items: Iterable[Any]) -> Iterator[Any]:
+    for item in items:
+        _charge(None)
+        yield item
+
+
+def _join(value: Iterable[Any], separator: object = "", attribute: str | None = None) -> str:
+    if attribute is not None:
+        raise ValueError("write |map(attribute='NAME')|join instead of |join(attribute='NAME')")
+    texts = [str(item) for item in value]
+    _charge_size(sum(map(len, texts)) + len(texts) * len(str(separator)))
+    return str(separator).join(texts)
+
+
+def _replace(value: object, old: str, new: str, count: int = -1) -> str:
+    text = str(value)
+    _charge_size(len(text) + text.count(str(old)) * len(str(new)))
+    return text.replace(str(old), str(new), count)
+
+
+def _format(value: object, *args: Any) -> str:
+    if re.search(r"\d{4}|%[^%a-z]*\*", str(value)):
+        raise ValueError("this format gives too much text")
+    return str(value) % args
+
+
+def _add_up(numbers: Iterable[Any], attribute: str | None = None) -> Any:
+    if attribute is not None:
+        raise ValueError("write |map(attribute='NAME')|sum instead of |sum(attribute='NAME')")
+    return sum(numbers)
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent and min(indent, 8), sort_keys=True, ensure_ascii=False)
+
+
+def _pad(text: str, width: int, *rest: Any, method: Callable[..., str]) -> str:
+    _charge_size(width)
+    return method(text, width, *rest)
+
+
+_BOUNDED_METHODS: dict[str, Callable[..., str]] = {
+    "replace": _replace,
+    "join": lambda separator, items: _join(items, separator),
+    "ljust": partial(_pad, method=str.ljust),
+    "rjust": partial(_pad, method=str.rjust),
+    "zfill": partial(_pad, method=str.zfill),
+}
+
+
+def _check_product(left: Any, right: Any) -> None:
+    if isinstance(left, int) and isinstance(right, int):
+        if left.bit_length() + right.bit_length() > 4096:
+            raise ValueError("this number is too large")
+        return
+    for sequence, count in ((left, right), (right, left)):
+        if isinstance(sequence, str | list | tuple) and isinstance(count, int):
+            _charge_size(len(sequence) * max(count, 0))
 
 
 def _small(value: Any, limit: int) -> bool:
@@ -101,6 +235,7 @@ def _compile(source: str, location: Location) -> Callable[[Mapping[str, Any]], s
         raise RollbuildError(f"this template cannot be read: {problem}", location=location) from None
 
     def render(variables: Mapping[str, Any]) -> str:
+        _budget.size, _budget.steps = WORK_LIMIT, STEP_LIMIT
         size = 0
         chunks = []
         for chunk in template.generate(variables):

@@ -75,8 +75,9 @@ class Description:
                     f"there is no node {name} to extend",
                     location=Location(extends[0].path),
                     hint=self._nearest(name),
+                    code="NODE-MISSING",
                 )
-            raise RollbuildError(f"there is no node {name}", hint=self._nearest(name))
+            raise RollbuildError(f"there is no node {name}", hint=self._nearest(name), code="NODE-MISSING")
         chosen = [self._choose(own, name)]
         seen: set[bytes] = set()
         for candidate in self._candidates.get(f"extend-{name}", ()):
@@ -102,7 +103,7 @@ class Description:
 
     def _find_include(self, name: str) -> tuple[str, bytes] | None:
         for roll in self.rolls:
-            for folder in roll.folders("include", self.overlay):
+            for folder in reversed(roll.folders("include", self.overlay)):
                 if found := roll.read_file(os.path.join(os.path.relpath(folder, roll.folder), name)):
                     return found
         return None

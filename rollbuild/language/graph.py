@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from rollbuild.errors import RollbuildError
 from rollbuild.findings import Finding, error, warning
-from rollbuild.language.conditions import ALWAYS, Guard, make_guard
+from rollbuild.language.conditions import ALWAYS, ConditionError, Guard, make_guard
 from rollbuild.language.names import did_you_mean, is_node_name
 from rollbuild.language.source import Document, Element, Text
 from rollbuild.location import Location
@@ -205,9 +205,13 @@ class _Reader:
 
     def guard(self, element: Element) -> Guard:
         given = {}
-        for key in _GUARDS & element.attributes.keys():
+        for key in sorted(_GUARDS & element.attributes.keys()):
             given[key] = self.expand(element.attributes[key])
-        return make_guard(given, element.location) if given else ALWAYS
+        try:
+            return make_guard(given, element.location) if given else ALWAYS
+        except ConditionError as problem:
+            self.findings.append(problem.as_finding())
+            return ALWAYS
 
     def name(self, text: Text, location: Location) -> str:
         name = self.expand(text).strip()
@@ -228,7 +232,7 @@ class _Reader:
 
     def check_attributes(self, element: Element) -> None:
         allowed = _ATTRIBUTES[element.tag]
-        for key in element.attributes.keys() - allowed:
+        for key in sorted(element.attributes.keys() - allowed):
             hint = did_you_mean(key, allowed) or f"known here: {', '.join(sorted(allowed))}"
             self.findings.append(
                 warning("UNKNOWN-ATTR", f"<{element.tag}> has no attribute {key}: ignored", element.location, hint)

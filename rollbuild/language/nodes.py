@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from rollbuild.errors import RollbuildError
 from rollbuild.findings import Finding, error, note, warning
-from rollbuild.language.conditions import ALWAYS, Guard, make_guard
+from rollbuild.language.conditions import ALWAYS, ConditionError, Guard, make_guard
 from rollbuild.language.elements import (
     Command,
     Copy,
@@ -30,23 +30,25 @@ _IN_TEXT = ("eval", "template", "include", "sinclude", "var")
 
 _GUARDS = frozenset(("arch", "os", "release", "cond"))
 # `roll` and `file` stand on elements of files that an old compiler has written.
-_ANYWHERE = _GUARDS | {"phase", "roll", "file"}
+_ANYWHERE = _GUARDS | {"roll", "file"}
+_MARKS = frozenset(("roll", "file"))
 _ATTRIBUTES: dict[str, frozenset[str]] = {
     "kickstart": frozenset(("roll", "interface", "file")),
-    "main": _ANYWHERE,
-    "package": _ANYWHERE | {"type", "disable"},
-    "boot": _ANYWHERE | {"order"},
+    "main": _ANYWHERE | {"phase"},
+    "package": _ANYWHERE | {"type", "disable", "phase"},
+    "boot": _ANYWHERE | {"order", "phase"},
     "file": _ANYWHERE | {"name", "mode", "owner", "perms", "vars", "expr", "rcs", "src", "include"},
     "eval": _ANYWHERE | {"shell", "mode"},
     "template": _ANYWHERE,
-    "include": _ANYWHERE | {"file", "mode"},
-    "sinclude": _ANYWHERE | {"file", "mode"},
-    "var": _ANYWHERE | {"name", "val", "ref"},
+    "include": _MARKS | {"mode"},
+    "sinclude": _MARKS | {"mode"},
+    "var": _MARKS | {"name", "val", "ref"},
     "copy": _ANYWHERE | {"src", "dst"},
     "clearpart": _ANYWHERE | {"partition"},
-} | {kind: _ANYWHERE | {"interpreter", "arg", "chroot"} for kind in SCRIPTS if kind != "boot"}
+} | {kind: _ANYWHERE | {"interpreter", "arg", "chroot", "phase"} for kind in SCRIPTS if kind != "boot"}
 
 _TRUE = frozenset(("on", "yes", "y", "true", "1", "enabled", "enable"))
+_FALSE = frozenset(("off", "no", "n", "false", "0"))
 _DEFAULT_PHASES = frozenset(("pre", "post"))
 
 
@@ -65,7 +67,7 @@ class Includes:
 def read_node(document: Document, path: str, roll: str, includes: Includes) -> NodeFile:
     """The values of one node file. What is wrong with its elements becomes findings.
 
-    Raises RollbuildError when the root element is not `kickstart`, and for conditions that cannot be read.
+    Raises RollbuildError when the root element is not `kickstart`.
     """
     root = document.root
     if root.tag != "kickstart":
@@ -117,7 +119,7 @@ class _Reader:
                 self.findings.append(
                     error("UNKNOWN-ELEMENT", f"<{tag}> is no element of a node file", element.location, hint)
                 )
-        elif self.is_foreign(element):
+        elif self.is_foreign(element) or (tag in ("main", "package") and not self.phases(element) & _DEFAULT_PHASES):
             pass
         elif tag == "var":
             self.variable(element)
@@ -161,23 +163,26 @@ class _Reader:
         if kind not in ("rpm", "meta"):
             hint = "meta stands for a group, rpm (the default) for a package"
             self.findings.append(warning("PACKAGE-TYPE", f"type {kind} is read as rpm", element.location, hint))
-        name = _stripped(element.text)
         guards = self.guards(element, ())
-        enabled = "disable" not in element.attributes
-        self.items.append(Package(name, kind == "meta", enabled, guards, element.location))
+        disable = self.plain(element, "disable")
+        enabled = disable is None or disable.strip().lower() in _FALSE
+        for name in _lines_of(element.text):
+            place, first = element.location, name.pieces[0]
+            if first.line != place.line:
+                place = Location(name.file, first.line, first.column)
+            self.items.append(Package(name, kind == "meta", enabled, guards, place))
 
     def read_script(self, element: Element) -> None:
         self.check_attributes(element)
         interpreter = element.attributes.get("interpreter")
         parts = self.parts(element, _IN_SCRIPT, ())
-        if interpreter is not None and not _is_shell(interpreter):
+        if interpreter is not None and not interpreter.is_blank and not _is_shell(interpreter):
+            program = interpreter.literal or "another program"
             for part in parts:
                 if isinstance(part, File | Copy):
-                    message = f"a <file> in a script for {interpreter.literal} would put shell text into it"
+                    message = f"a <file> in a script for {program} would put shell text into it"
                     hint = f"write the file in a <{element.tag}> of its own"
                     self.findings.append(error("FILE-IN-SCRIPT", message, part.location, hint))
-        phase = self.plain(element, "phase")
-        phases = frozenset(item.strip() for item in phase.split(",")) if phase else _DEFAULT_PHASES
         order = self.plain(element, "order") or "pre"
         if element.tag == "boot" and order not in ("pre", "post"):
             message = f"order {order} is not known for <boot>"
@@ -187,13 +192,17 @@ class _Reader:
                 kind=element.tag,
                 interpreter=interpreter,
                 argument=element.attributes.get("arg"),
-                phases=phases,
+                phases=self.phases(element),
                 order=order,
                 body=parts,
                 guards=self.guards(element, ()),
                 location=element.location,
             )
         )
+
+    def phases(self, element: Element) -> frozenset[str]:
+        phase = self.plain(element, "phase")
+        return frozenset(item.strip() for item in phase.split(",")) if phase else _DEFAULT_PHASES
 
     def parts(self, element: Element, allowed: Collection[str], guards: tuple[Guard, ...]) -> tuple[Part, ...]:
         """The texts and the allowed child elements of an element; others become findings."""
@@ -342,8 +351,13 @@ class _Reader:
     def guards(self, element: Element, outer: tuple[Guard, ...]) -> tuple[Guard, ...]:
         if not (_GUARDS & element.attributes.keys()):
             return outer
-        given = {key: self.plain(element, key) or "" for key in _GUARDS & element.attributes.keys()}
-        guard = make_guard(given, element.location)
+        keys = sorted(_GUARDS & element.attributes.keys())
+        given = {key: text for key in keys if (text := self.plain(element, key)) is not None}
+        try:
+            guard = make_guard(given, element.location)
+        except ConditionError as problem:
+            self.findings.append(problem.as_finding())
+            return outer
         return outer if guard == ALWAYS else (*outer, guard)
 
     def plain(self, element: Element, key: str) -> str | None:
@@ -371,7 +385,7 @@ class _Reader:
 
     def check_attributes(self, element: Element) -> None:
         allowed = _ATTRIBUTES.get(element.tag, _ANYWHERE)
-        for key in element.attributes.keys() - allowed:
+        for key in sorted(element.attributes.keys() - allowed):
             hint = did_you_mean(key, allowed)
             message = f"<{element.tag}> has no attribute {key}: ignored"
             self.findings.append(warning("UNKNOWN-ATTR", message, element.location, hint))
@@ -401,6 +415,20 @@ def _included(path: str, data: bytes) -> Text:
     return Text(path, (Piece(text, 1, 1),) if text else ())
 
 
+def _lines_of(text: Text) -> list[Text]:
+    """The lines of a text that are not blank, each stripped and at its own place."""
+    lines: list[list[Piece]] = [[]]
+    for piece in text.pieces:
+        if piece.is_reference:
+            lines[-1].append(piece)
+            continue
+        first, *rest = piece.text.split("\n")
+        lines[-1].append(piece._replace(text=first))
+        lines += [[Piece(part, piece.line + number, 1)] for number, part in enumerate(rest, 1)]
+    found = (_stripped(Text(text.file, tuple(line))) for line in lines)
+    return [line for line in found if line.pieces]
+
+
 def _stripped(text: Text) -> Text:
     """The text without blanks around it; what is left starts on its own line."""
     pieces = list(text.pieces)
@@ -411,8 +439,7 @@ def _stripped(text: Text) -> Text:
     if pieces and not pieces[0].is_reference:
         first = pieces[0]
         body = first.text.lstrip()
-        blank = first.text[: len(first.text) - len(body)]
-        pieces[0] = Piece(body, first.line + blank.count("\n"), first.column)
+        pieces[0] = Piece(body, first.line, first.column + len(first.text) - len(body))
     if pieces and not pieces[-1].is_reference:
         pieces[-1] = pieces[-1]._replace(text=pieces[-1].text.rstrip())
     return Text(text.file, tuple(pieces))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.files import read_limited
 from rollbuild.language.declarations import Declaration, read_defaults
+from rollbuild.language.names import is_node_name
 from rollbuild.language.source import FILE_LIMIT
 from rollbuild.location import Location
 
@@ -33,7 +34,7 @@ class Roll:
             first = os.path.join(self.folder, kind.removeprefix("graphs" + os.sep))
             return (first,) if kind.startswith("graphs" + os.sep) and os.path.isdir(first) else ()
         paths = [os.path.join(self.folder, kind)]
-        if overlay:
+        if is_node_name(overlay):
             paths.append(os.path.join(self.folder, "include-version", overlay, kind))
         return tuple(path for path in paths if os.path.isdir(path))
 
@@ -75,6 +76,8 @@ class Roll:
 def find_rolls(paths: Sequence[str]) -> tuple[Roll, ...]:
     """The rolls in these folders: each is a roll, a folder of graph sets, or holds rolls up to five levels down.
 
+    A folder with `rolls/` and `graphs/` but no `nodes/` is a checkout: it is these two.
+
     Raises RollbuildError for a folder that does not exist or holds no roll.
     """
     rolls: dict[str, Roll] = {}
@@ -101,8 +104,13 @@ def _search(path: str, depth: int) -> Iterator[Roll]:
             location=Location(path),
             hint="check its permissions",
         ) from None
-    name = os.path.basename(os.path.abspath(path))
-    if any(part in folders for part in _PARTS):
+    # A folder's name need not be text; the roll's goes into Kickstarts.
+    name = os.fsencode(os.path.basename(os.path.abspath(path))).decode(errors="backslashreplace")
+    is_checkout = {"graphs", "rolls"} <= set(folders) and "nodes" not in folders
+    if is_checkout:
+        for folder in ("rolls", "graphs"):
+            yield from _search(os.path.join(path, folder), depth - 1)
+    elif any(part in folders for part in _PARTS):
         yield _read_roll(path, name)
     elif name == "graphs" and "default" in folders:
         yield Roll(name, path, only_graphs=True)
@@ -125,7 +133,7 @@ def _read_roll(path: str, name: str) -> Roll:
         place = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
         raise RollbuildError(f"not valid YAML: {problem.problem}", location=place) from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as problem:
-        raise RollbuildError(f"not valid YAML: {problem}", location=Location(file)) from None
+        raise RollbuildError(f"not valid YAML: {' '.join(str(problem).split())}", location=Location(file)) from None
     if not isinstance(data, dict):
         raise RollbuildError("a roll.yaml is a list of KEY: VALUE lines", location=Location(file, 1))
     priority = data.get("priority", DEFAULT_PRIORITY)

@@ -32,7 +32,8 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _ATTRIBUTE = re.compile(r"([^\s=]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
-_OPAQUE = re.compile(r"<!--.*?-->|<!\[CDATA\[.*?\]\]>", re.DOTALL)
+_OPAQUE = (("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>"))
+_AS_IS: Mapping[int, str] = {}
 _BLANKS = str.maketrans({"\n": " ", "\t": " "})
 
 
@@ -166,12 +167,14 @@ def parse_fragment(text: str, location: Location) -> tuple[Text | Element, ...]:
 
 def _moved(element: Element, to: Location) -> Element:
     content = tuple(
-        _moved(item, to)
-        if isinstance(item, Element)
-        else Text(to.file, tuple(Piece(p.text, to.line, 0, p.is_reference) for p in item.pieces))
-        for item in element.content
+        _moved(item, to) if isinstance(item, Element) else _moved_text(item, to) for item in element.content
     )
-    return Element(element.tag, to, element.attributes, content)
+    attributes = {key: _moved_text(text, to) for key, text in element.attributes.items()}
+    return Element(element.tag, to, attributes, content)
+
+
+def _moved_text(text: Text, to: Location) -> Text:
+    return Text(to.file, tuple(Piece(p.text, to.line, 0, p.is_reference) for p in text.pieces))
 
 
 def _decode(data: bytes, file: str) -> tuple[str, tuple[Finding, ...]]:
@@ -182,22 +185,28 @@ def _decode(data: bytes, file: str) -> tuple[str, tuple[Finding, ...]]:
             hint="save it as UTF-8 (iconv -f UTF-16 -t UTF-8)",
             code="XML",
         )
+    if (at := data.find(b"\0")) >= 0:
+        line = data.count(b"\n", 0, at) + 1
+        raise RollbuildError("this is binary data, not XML", location=Location(file, line), code="XML")
     try:
         return data.decode("utf-8-sig"), ()
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-    text = data.decode("latin-1")
-    if "\x00" in text:
-        raise RollbuildError("this is binary data, not XML", location=Location(file, line), code="XML")
-    place = Location(file, line)
-    return text, (warning("ENC", "not UTF-8: read as ISO-8859-1", place, "save the file as UTF-8"),)
+        place = Location(file, data.count(b"\n", 0, error.start) + 1)
+    return data.decode("latin-1"), (warning("ENC", "not UTF-8: read as ISO-8859-1", place, "save the file as UTF-8"),)
 
 
 def _refuse_doctype(text: str, file: str) -> None:
     if "<!DOCTYPE" not in text:
         return
-    visible = _OPAQUE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
-    at = visible.find("<!DOCTYPE")
+    at = text.find("<")
+    while at >= 0 and not text.startswith("<!DOCTYPE", at):
+        end = at
+        for opening, closing in _OPAQUE:
+            if text.startswith(opening, at):
+                end = text.find(closing, at + len(opening))
+                if end < 0:
+                    return  # never closed: the parser refuses it
+        at = text.find("<", end + 1)
     if at >= 0:
         raise RollbuildError(
             "a DOCTYPE is not allowed in node and graph files",
@@ -242,7 +251,9 @@ def _check_well_formed(text: str, file: str) -> None:
         line, column = error.lineno or 1, error.offset or 0
         if line == 1:
             column = max(column - len(header), 0)
-        message = re.sub(r",? line \d+, column \d+.*$", "", error.msg or "not well-formed XML")
+        # libxml2 quotes a piece of the text below some messages.
+        first = (error.msg or "it cannot be read").split("\n")[0]
+        message = re.sub(r",? line \d+, column \d+.*$", "", first)
         hint = next((hint for key, hint in _HINTS if key in message), "")
         raise RollbuildError(
             f"not well-formed XML: {message}", location=Location(file, line, column), hint=hint, code="XML"
@@ -341,22 +352,25 @@ def _attributes(token: re.Match[str], file: str, line: int, line_start: int) -> 
         group = 2 if match[2] is not None else 3
         start = offset + match.start(group)
         at_line, at_start = _advance(text, token.start(), start, line, line_start)
-        value = match[group].translate(_BLANKS)
-        attributes[match[1]] = Text(file, tuple(_pieces(value, at_line, start - at_start + 1)))
+        pieces = _pieces(match[group], at_line, start - at_start + 1, _BLANKS)
+        attributes[match[1]] = Text(file, tuple(pieces))
     return attributes
 
 
-def _pieces(raw: str, line: int, column: int) -> list[Piece]:
-    """Raw character data as pieces: escapes replaced, references to attributes kept apart."""
+def _pieces(raw: str, line: int, column: int, blanks: Mapping[int, str] = _AS_IS) -> list[Piece]:
+    """Raw character data as pieces: escapes replaced, references to attributes kept apart.
+
+    `blanks` translates what stands there itself, but not what character references give.
+    """
     if "&" not in raw:
-        return [Piece(raw, line, column)]
+        return [Piece(raw.translate(blanks), line, column)]
     pieces: list[Piece] = []
     literal: list[str] = []
     started = (line, column)
     done = 0
     for match in _REFERENCE.finditer(raw):
-        literal.append(raw[done : match.start()])
         before = raw[done : match.start()]
+        literal.append(before.translate(blanks))
         newlines = before.count("\n")
         line += newlines
         column = len(before) - before.rfind("\n") if newlines else column + len(before)
@@ -373,7 +387,7 @@ def _pieces(raw: str, line: int, column: int) -> list[Piece]:
         pieces.append(Piece(character or name, line, column, not character))
         column += len(match[0])
         started = (line, column)
-    literal.append(raw[done:])
+    literal.append(raw[done:].translate(blanks))
     if text := "".join(literal):
         pieces.append(Piece(text, *started))
     return pieces

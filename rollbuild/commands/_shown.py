@@ -1,0 +1,98 @@
+"""How values, places and conditions are shown to people: secrets hidden, nothing that steers the terminal."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from rollbuild.compiler import Profile
+from rollbuild.console import Console
+from rollbuild.findings import Severity
+from rollbuild.language import Guard
+from rollbuild.location import Location
+
+HIDDEN = "(hidden)"
+
+_SECRET = re.compile(
+    r"passw(?:or)?d|passphrase|secret|token|credential|private_?key|api_?key|rootpw|(?:^|_)pw(?:$|_)", re.IGNORECASE
+)
+_NO_SECRETS = frozenset(("", "yes", "no", "true", "false", "on", "off", "none", "0", "1"))
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != 9}
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether an attribute is called like something that must not be shown, and has a value worth hiding."""
+    return bool(_SECRET.search(name)) and value.lower() not in _NO_SECRETS
+
+
+def show_value(name: str, value: str, show_secrets: bool) -> str:
+    """The value, or `(hidden)`."""
+    return value if show_secrets or not is_secret(name, value) else HIDDEN
+
+
+def find_secrets(attributes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Name and value of the attributes to hide in running text, the longest values first.
+
+    Very short values are left out: they would be found everywhere.
+    """
+    found = [(name, value) for name, value in attributes.items() if is_secret(name, value) and len(value) > 3]
+    return tuple(sorted(found, key=lambda item: (-len(item[1]), item)))
+
+
+def hide_secrets(text: str, attributes: Mapping[str, str], show_secrets: bool) -> str:
+    """A text with the values of secret attributes hidden."""
+    for _, value in () if show_secrets else find_secrets(attributes):
+        text = text.replace(value, HIDDEN)
+    return text
+
+
+def printable(text: str) -> str:
+    """One line of text, fit for a terminal."""
+    return text.translate(_CONTROLS)
+
+
+def place_of(location: Location | None) -> str:
+    """`FILE:LINE`."""
+    return str(Location(location.file, location.line)) if location else "-"
+
+
+def place_data(location: Location | None) -> dict[str, object]:
+    """A place in JSON: `file` and `line`, null where there is none."""
+    return {"file": location.file if location else None, "line": location.line or None if location else None}
+
+
+def condition_of(guards: Iterable[Guard]) -> str:
+    """All the guards as one condition; empty when there are none."""
+    texts = [guard.text() for guard in guards]
+    if len(texts) == 1:
+        return texts[0]
+    return " and ".join(f"({text})" if " or " in text else text for text in texts)
+
+
+def values_of(guards: Iterable[Guard], attributes: Mapping[str, str], show_secrets: bool) -> dict[str, str | None]:
+    """The attributes that the guards look at with their values; None where one is not defined."""
+    names = sorted({name for guard in guards for name in guard.names})
+    return {
+        name: show_value(name, attributes[name], show_secrets) if name in attributes else None
+        for name in names
+        if name in attributes or name != "os_release"
+    }
+
+
+def show_values(values: Mapping[str, str | None]) -> str:
+    """`arch is x86_64, xen is not defined`."""
+    return ", ".join(
+        f"{name} is not defined" if value is None else f"{name} is {value or 'empty'}" for name, value in values.items()
+    )
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 package`, `2 packages`."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def tell_errors(console: Console, profiles: Iterable[Profile]) -> None:
+    """Say when what is shown comes from a compile that `rollbuild compile` would refuse."""
+    for profile in profiles:
+        errors = sum(finding.severity is Severity.ERROR for finding in profile.findings)
+        if errors:
+            count = counted(errors, "error")
+            console.say(f"compiling {profile.name} finds {count}; `rollbuild check` shows them")
