@@ -1,6 +1,5 @@
 """What a user sees: data on standard output; findings, news and progress on standard error."""
 
-import json as json_format
 import os
 import sys
 import time
@@ -58,6 +57,8 @@ class Console:
 
     def json(self, value: object) -> None:
         """Write a value as JSON: keys sorted, two spaces of indent, equal bytes for equal values."""
+        import json as json_format
+
         self.data(json_format.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

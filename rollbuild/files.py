@@ -4,7 +4,6 @@ import errno
 import fcntl
 import itertools
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -183,7 +182,7 @@ def staged_files(folder: str | os.PathLike[str], *, mode: int = 0o644) -> Iterat
                 os.close(directory)
         done = True
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        _remove_tree(stage)
         os.close(lock)
         if not done:
             with suppress(OSError):
@@ -219,7 +218,7 @@ def staged_folder(destination: str | os.PathLike[str], *, mode: int = 0o755) -> 
             _swap(stage, target)
     finally:
         # After a swap of two folders the stage's name is that of the old content.
-        shutil.rmtree(stage, ignore_errors=True)
+        _remove_tree(stage)
         os.close(lock)
 
 
@@ -243,6 +242,12 @@ def _make_stage(parent: Path, mode: int) -> tuple[Path, int]:
         os.close(lock)
 
 
+def _remove_tree(folder: Path) -> None:
+    import shutil  # slow to import, and only needed where a stage was made
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _remove_dead_stages(parent: Path) -> None:
     with suppress(OSError):
         for stage in parent.glob(f"{_STAGE_PREFIX}*"):
@@ -250,7 +255,7 @@ def _remove_dead_stages(parent: Path) -> None:
                 lock = os.open(stage, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(stage, ignore_errors=True)
+                    _remove_tree(stage)
                 finally:
                     os.close(lock)
 

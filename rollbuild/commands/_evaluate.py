@@ -1,11 +1,8 @@
 """Running `<eval>`: off unless asked for, in a clean environment and with a time limit."""
 
-import tempfile
-
 from rollbuild.compiler import Evaluate, run_no_eval
 from rollbuild.errors import RollbuildError
 from rollbuild.language import Eval
-from rollbuild.process import run_program
 
 SECONDS = 60.0
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/opt/rocks/sbin:/opt/rocks/bin", "LC_ALL": "C.UTF-8"}
@@ -41,6 +38,10 @@ def _refuse(program: Eval, text: str) -> str | None:
 
 
 def _run(program: Eval, text: str) -> str:
+    import tempfile
+
+    from rollbuild.process import run_program
+
     argv = program.shell.split() or ["sh"]
     with tempfile.TemporaryDirectory(prefix="rollbuild-eval-") as folder:
         try:

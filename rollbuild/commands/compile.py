@@ -2,16 +2,18 @@
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from rollbuild.commands._fleet import Fleet, render_with_jobs
-from rollbuild.commands._hosts import HostEntry, read_hosts
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._report import Report, count_findings, counted, make_report
 from rollbuild.commands._workspace import Choice, Workspace, make_workspace, workspace_options
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.files import staged_files
+
+if TYPE_CHECKING:
+    from rollbuild.commands._hosts import HostEntry
 
 OUTPUT = os.path.join("build", "kickstarts")
 
@@ -53,6 +55,8 @@ def command(
     workspace = make_workspace(Choice(**choice))  # type: ignore[arg-type]
     report = make_report(session.console, workspace, strict=strict)
     if hosts_file:
+        from rollbuild.commands._hosts import read_hosts
+
         hosts = read_hosts(hosts_file)
         _compile_hosts(workspace, appliances, hosts, report, output, validate=not no_validate, jobs=jobs)
     else:
@@ -99,13 +103,15 @@ def _tell(report: Report, count: int, workspace: Workspace, output: str) -> None
 def _compile_hosts(
     workspace: Workspace,
     names: Sequence[str],
-    hosts: tuple[HostEntry, ...],
+    hosts: "tuple[HostEntry, ...]",
     report: Report,
     output: str,
     *,
     validate: bool,
     jobs: int,
 ) -> None:
+    from rollbuild.commands._fleet import Fleet, render_with_jobs
+
     fleet = Fleet(workspace, names, report, validate=validate)
     if output == "-":
         if len(hosts) > 1:

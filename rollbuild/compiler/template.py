@@ -1,10 +1,7 @@
 """Templates in node files: Jinja2 in its sandbox, undefined names are errors."""
 
-import json
 import re
-import shlex
 import threading
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache, partial, wraps
 from typing import TYPE_CHECKING, Any
@@ -41,6 +38,12 @@ def quote_kickstart(value: object) -> str:
     if text and all(character.isalnum() or character in "@%+=:,./_-" for character in text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _quote_shell(value: object) -> str:
+    import shlex
+
+    return shlex.quote(str(value))
 
 
 @cache
@@ -94,7 +97,7 @@ def _environment() -> "SandboxedEnvironment":
         autoescape=False,
         finalize=_charge,
     )
-    environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    environment.filters["sh"] = _quote_shell
     environment.filters["ks"] = quote_kickstart
     # Random or slow results have no place in a compile, nor anything that gives unbounded text.
     for name in _UNFIT_FILTERS:
@@ -189,6 +192,8 @@ def _add_up(numbers: Iterable[Any], attribute: str | None = None) -> Any:
 
 
 def _to_json(value: Any, indent: int | None = None) -> str:
+    import json
+
     return json.dumps(value, indent=indent and min(indent, 8), sort_keys=True, ensure_ascii=False)
 
 
@@ -276,5 +281,7 @@ def render_template(template: Template, attributes: Mapping[str, str], data: Map
 
 
 def _place(problem: BaseException, start: Location) -> Location:
+    import traceback
+
     lines = [frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if frame.filename == _NAME]
     return Location(start.file, start.line + (lines[-1] or 1) - 1) if lines else start

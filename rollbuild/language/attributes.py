@@ -1,11 +1,9 @@
 """Attributes: scoped values, the files they are read from, and what one host sees of them."""
 
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import NoReturn
 
 from rollbuild.errors import REFUSED, USAGE, RollbuildError
@@ -180,7 +178,7 @@ def check_name(name: str, location: Location | None = None, *, exit_code: int = 
         raise RollbuildError("an attribute has no name", location=location, hint=hint, exit_code=exit_code)
     if not name.isprintable() or " " in name:
         raise RollbuildError(
-            f"{json.dumps(name[:80])} cannot be the name of an attribute",
+            f'"{ascii(name[:80])[1:-1]}" cannot be the name of an attribute',
             location=location,
             hint="use letters, digits and `_`; no blanks and no control characters",
             exit_code=exit_code,
@@ -215,7 +213,7 @@ def read_attributes(path: str | os.PathLike[str]) -> AttributeSet:
     """
     file = os.fspath(path)
     text = read_text(file)
-    suffix = PurePath(file).suffix.lower()
+    suffix = os.path.splitext(file)[1].lower()
     known = suffix in (".yaml", ".yml", ".json", ".attrs")
     form = suffix if known else _guess_form(text)
     if form in (".yaml", ".yml"):

@@ -1,6 +1,5 @@
 """Declarations: the attributes that a roll knows, with their defaults and what values make sense."""
 
-import ipaddress
 import os
 import re
 from collections.abc import Iterable
@@ -81,6 +80,8 @@ def _fits(type_name: str, value: str, choices: tuple[str, ...]) -> bool:
         case "choice":
             return value in choices
         case "address" | "network":
+            import ipaddress
+
             try:
                 if type_name == "address":
                     ipaddress.ip_address(value)

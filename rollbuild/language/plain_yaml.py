@@ -4,7 +4,6 @@ Read from parser events, so that nothing is constructed: no tags, no anchors, no
 and no key twice in one mapping.
 """
 
-import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -121,6 +120,8 @@ def _key_from_event(events: Iterator[yaml.Event], event: yaml.Event, file: str, 
 
 def read_json(text: str, file: str) -> Node:
     """A JSON text; numbers, true and false keep their text. Raises RollbuildError."""
+    import json
+
     try:
         # The reader of the standard library judges and explains the syntax; what it builds is thrown away.
         json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)

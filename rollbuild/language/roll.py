@@ -20,13 +20,15 @@ _SEARCH_DEPTH = 5
 class Roll:
     """A roll's folder as the user named it.
 
-    `only_graphs`: the folder holds graph sets (`default/`) directly, and no nodes.
+    `only_graphs`: the folder holds graph sets (`default/`) directly, and no nodes. `packages_from`: where packages
+    come from that the release does not have, each source with its packages.
     """
 
     name: str
     folder: str
     priority: int = DEFAULT_PRIORITY
     only_graphs: bool = False
+    packages_from: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def folders(self, kind: str, overlay: str) -> tuple[str, ...]:
         """Its folders of a kind (`nodes`, `site-nodes`, `include`, `graphs/NAME`), overlay last."""
@@ -139,4 +141,15 @@ def _read_roll(path: str, name: str) -> Roll:
     priority = data.get("priority", DEFAULT_PRIORITY)
     if not isinstance(priority, int) or isinstance(priority, bool):
         raise RollbuildError(f"priority is a number, not {priority!r}", location=Location(file))
-    return Roll(str(data.get("name", name)), path, priority)
+    sources = _read_sources(data.get("packages_from") or {}, Location(file))
+    return Roll(str(data.get("name", name)), path, priority, packages_from=sources)
+
+
+def _read_sources(data: object, place: Location) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    sources = []
+    for source, names in data.items() if isinstance(data, dict) else [(None, None)]:
+        if not isinstance(source, str) or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            hint = "write it as in: packages_from: {EPEL: [slurm, munge]}"
+            raise RollbuildError("packages_from lists names of packages by their source", location=place, hint=hint)
+        sources.append((source, tuple(names)))
+    return tuple(sources)

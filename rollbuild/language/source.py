@@ -33,7 +33,6 @@ _TOKEN = re.compile(
 )
 _ATTRIBUTE = re.compile(r"([^\s=]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 _OPAQUE = (("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>"))
-_AS_IS: Mapping[int, str] = {}
 _BLANKS = str.maketrans({"\n": " ", "\t": " "})
 
 
@@ -300,21 +299,22 @@ def _build(text: str, file: str) -> tuple[Element, tuple[tuple[str, Location], .
     line_start = 0
     done = 0
     for token in _TOKEN.finditer(text):
-        start = token.start()
+        start, end = token.span()
         if start > done:
             builder.pieces += _pieces(text[done:start], line, done - line_start + 1)
             line, line_start = _advance(text, done, start, line, line_start)
         kind = token.lastgroup
-        column = start - line_start + 1
-        if token["start"]:
-            builder.start(token["start"], Location(file, line, column), _attributes(token, file, line, line_start))
-            if token["empty"]:
+        if kind == "empty":
+            tag, raw, empty = token.group("start", "attributes", "empty")
+            attributes = _attributes(token, file, line, line_start) if raw else {}
+            builder.start(tag, Location(file, line, start - line_start + 1), attributes)
+            if empty:
                 builder.end()
-        elif token["end"]:
+        elif kind == "end":
             builder.end()
         elif kind == "cdata":
-            _add_cdata(builder, token["cdata"], line, column + len("<![CDATA["))
-        done = token.end()
+            _add_cdata(builder, token["cdata"], line, start - line_start + 1 + len("<![CDATA["))
+        done = end
         line, line_start = _advance(text, start, done, line, line_start)
     if builder.root is None:
         raise RollbuildError("not well-formed XML: no element found", location=Location(file, 1))
@@ -343,8 +343,6 @@ def _add_cdata(builder: _Builder, data: str, line: int, column: int) -> None:
 
 def _attributes(token: re.Match[str], file: str, line: int, line_start: int) -> dict[str, Text]:
     raw = token["attributes"]
-    if not raw:
-        return {}
     offset = token.start("attributes")
     text = token.string
     attributes = {}
@@ -357,20 +355,20 @@ def _attributes(token: re.Match[str], file: str, line: int, line_start: int) -> 
     return attributes
 
 
-def _pieces(raw: str, line: int, column: int, blanks: Mapping[int, str] = _AS_IS) -> list[Piece]:
+def _pieces(raw: str, line: int, column: int, blanks: Mapping[int, str] | None = None) -> list[Piece]:
     """Raw character data as pieces: escapes replaced, references to attributes kept apart.
 
     `blanks` translates what stands there itself, but not what character references give.
     """
     if "&" not in raw:
-        return [Piece(raw.translate(blanks), line, column)]
+        return [Piece(raw.translate(blanks) if blanks else raw, line, column)]
     pieces: list[Piece] = []
     literal: list[str] = []
     started = (line, column)
     done = 0
     for match in _REFERENCE.finditer(raw):
         before = raw[done : match.start()]
-        literal.append(before.translate(blanks))
+        literal.append(before.translate(blanks) if blanks else before)
         newlines = before.count("\n")
         line += newlines
         column = len(before) - before.rfind("\n") if newlines else column + len(before)
@@ -387,7 +385,7 @@ def _pieces(raw: str, line: int, column: int, blanks: Mapping[int, str] = _AS_IS
         pieces.append(Piece(character or name, line, column, not character))
         column += len(match[0])
         started = (line, column)
-    literal.append(raw[done:].translate(blanks))
+    literal.append(raw[done:].translate(blanks) if blanks else raw[done:])
     if text := "".join(literal):
         pieces.append(Piece(text, *started))
     return pieces

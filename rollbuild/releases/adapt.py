@@ -1,6 +1,5 @@
 """Writing what was meant for one release so that another understands it."""
 
-import difflib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -114,6 +113,8 @@ def _explain_unknown(release: Release, name: str) -> tuple[str, str]:
     ]
     if others:
         return f"{name}: {release.name} has no such command; its releases are {', '.join(others)}", ""
+    import difflib
+
     nearest = difflib.get_close_matches(name, sorted(release.known_commands), n=1)
     return f"{name}: no release has a Kickstart command of this name", nearest[0] if nearest else ""
 

@@ -1,10 +1,9 @@
 """The facts of one release, read from its YAML file."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -105,13 +104,15 @@ def load_release(name: str) -> Release:
     Raises RollbuildError (usage) for a name that is not in RELEASES.
     """
     if name not in RELEASES:
+        import difflib
+
         nearest = difflib.get_close_matches(name.lower(), RELEASES, n=1, cutoff=0.4)
         raise RollbuildError(
             f"there is no release {name!r}; there are {', '.join(RELEASES)}",
             hint=f"did you mean {nearest[0]}?" if nearest else "",
             exit_code=USAGE,
         )
-    text = resources.files("rollbuild.releases").joinpath(f"{name}.yaml").read_bytes()
+    text = Path(__file__).with_name(f"{name}.yaml").read_bytes()
     facts: dict[str, Any] = yaml.load(text, Loader=_LOADER)  # noqa: S506 (both loaders are safe)
     return Release(
         name=facts["name"],
