@@ -3,13 +3,14 @@ export PYTHON
 # An empty environment has no PATH at all.
 export PATH := $(or $(PATH),/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
 
-.PHONY: help demo test lint test-boot bench clean setup-demo setup-test
+.PHONY: help demo test lint test-boot test-programs bench clean setup-demo setup-test
 
 help:
 	@echo 'make demo       compile and check the shipped appliances for el8, el9 and el10'
 	@echo 'make test       lint, then every test that needs no real machine'
 	@echo 'make lint       formatting, lint, types, shell scripts'
 	@echo 'make test-boot  the tests that boot real machines'
+	@echo 'make test-programs  install the programs that some tests need (root)'
 	@echo 'make bench      time compiling'
 	@echo 'make clean      remove .venv, build/ and caches'
 	@echo 'Each of them sets up .venv first. PYTHON=... chooses the Python (3.11 or newer).'
@@ -31,6 +32,9 @@ test-boot: setup-test
 	@.venv/bin/python -m pytest -q -m boot || { \
 	    status=$$?; \
 	    if [ $$status -eq 5 ]; then echo 'no boot tests yet'; else exit $$status; fi; }
+
+test-programs:
+	@sh tools/test-programs.sh
 
 bench: setup-test
 	.venv/bin/python -m pytest -q tests/bench --benchmark-enable --benchmark-columns=min,median,stddev,rounds

@@ -29,7 +29,7 @@ def explain_attribute(question: Question, name: str) -> Answer:
     if attribute is None:
         lines.append(f"  -A {name}=VALUE would set it")
     for scope, other in hidden:
-        value = show_value(name, other.value, question.show_secrets)
+        value = show_value(name, other.value, question.secrets)
         lines.append(f"  hides {value or 'an empty value'}  {scope}  {place_of(other.location)}")
     if declared:
         lines.append(f"  declared at {place_of(declared.location)}: {declared.description or 'no description'}")
@@ -38,13 +38,13 @@ def explain_attribute(question: Question, name: str) -> Answer:
     data = {
         "subject": "attribute",
         "name": name,
-        "value": show_value(name, attribute.value, question.show_secrets) if attribute else None,
+        "value": show_value(name, attribute.value, question.secrets) if attribute else None,
         "scope": attribute.scope if attribute else None,
         **place_data(attribute.location if attribute else None),
         "description": declared.description if declared else "",
         "hides": [
             {
-                "value": show_value(name, other.value, question.show_secrets),
+                "value": show_value(name, other.value, question.secrets),
                 "scope": scope,
                 **place_data(other.location),
             }
@@ -66,7 +66,7 @@ def explain_attribute(question: Question, name: str) -> Answer:
 def _describe(question: Question, name: str, attribute: Attribute | None) -> str:
     if attribute is None:
         return f"attribute {name} is not defined for {question.appliance.name}"
-    value = show_value(name, attribute.value, question.show_secrets)
+    value = show_value(name, attribute.value, question.secrets)
     place = f"  {place_of(attribute.location)}" if attribute.location else ""
     return f"attribute {name} is {value or 'empty'}  ({attribute.scope}){place}"
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from rollbuild.commands._remedy import find_remedy
 from rollbuild.commands._shown import (
+    Secrets,
     condition_of,
     hide_secrets,
     place_data,
@@ -41,7 +42,7 @@ class Question:
     target: Target
     selection: Selection
     names: tuple[str, ...]
-    show_secrets: bool
+    secrets: Secrets
 
     @cached_property
     def profile(self) -> Profile:
@@ -55,11 +56,11 @@ class Question:
 
     def hide(self, text: str) -> str:
         """A text without the values of secret attributes, fit for a terminal."""
-        return printable(hide_secrets(text, self.attributes, self.show_secrets))
+        return printable(hide_secrets(text, self.attributes, self.secrets))
 
     def hide_lines(self, text: str) -> str:
         """The same for a text of several lines in JSON, which needs no care for terminals."""
-        return hide_secrets(text, self.attributes, self.show_secrets)
+        return hide_secrets(text, self.attributes, self.secrets)
 
     def node_of(self, file: str) -> Node | None:
         """The node of the appliance that a node file belongs to."""
@@ -73,19 +74,19 @@ class Question:
         """` if CONDITION (its values)`; empty where there is none."""
         if not guards:
             return ""
-        return f" if {condition_of(guards)} ({show_values(values_of(guards, self.attributes, self.show_secrets))})"
+        return f" if {condition_of(guards)} ({show_values(values_of(guards, self.attributes, self.secrets))})"
 
     def condition_data(self, guards: Sequence[Guard]) -> dict[str, object]:
         """The condition (null where there is none), whether it holds, and its values."""
         return {
             "condition": condition_of(guards) or None,
             "holds": all(guard.holds(self.attributes) for guard in guards),
-            "values": values_of(guards, self.attributes, self.show_secrets),
+            "values": values_of(guards, self.attributes, self.secrets),
         }
 
     def falsity(self, guards: Sequence[Guard]) -> str:
         """What is false about the guards and what would make them true: `xen is not defined; -A xen=true`."""
-        values = show_values(values_of(guards, self.attributes, self.show_secrets))
+        values = show_values(values_of(guards, self.attributes, self.secrets))
         remedy = find_remedy(guards, self.attributes)
         return f"{condition_of(guards)} is false: {values}" + (f"; {remedy} would make it true" if remedy else "")
 

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
+from rollbuild.commands._workspace import Workspace
 from rollbuild.compiler import Profile
 from rollbuild.console import Console
 from rollbuild.findings import Severity
@@ -18,28 +20,43 @@ _NO_SECRETS = frozenset(("", "yes", "no", "true", "false", "on", "off", "none", 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != 9}
 
 
-def is_secret(name: str, value: str) -> bool:
-    """Whether an attribute is called like something that must not be shown, and has a value worth hiding."""
-    return bool(_SECRET.search(name)) and value.lower() not in _NO_SECRETS
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Which attributes are not shown: those `declared` as secret by a roll, and those that are called like one."""
+
+    declared: frozenset[str] = frozenset()
+    are_shown: bool = False
+
+    def hides(self, name: str, value: str) -> bool:
+        """Whether this attribute is hidden; a value such as `yes` is not worth it."""
+        if self.are_shown or value.lower() in _NO_SECRETS:
+            return False
+        return name in self.declared or bool(_SECRET.search(name))
 
 
-def show_value(name: str, value: str, show_secrets: bool) -> str:
+def secrets_of(workspace: Workspace, *, are_shown: bool = False) -> Secrets:
+    """What the rolls of a workspace declare as secret."""
+    declared = frozenset(name for name, item in workspace.declared.items() if item.type == "secret")
+    return Secrets(declared, are_shown)
+
+
+def show_value(name: str, value: str, secrets: Secrets) -> str:
     """The value, or `(hidden)`."""
-    return value if show_secrets or not is_secret(name, value) else HIDDEN
+    return HIDDEN if secrets.hides(name, value) else value
 
 
-def find_secrets(attributes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def find_secrets(attributes: Mapping[str, str], secrets: Secrets) -> tuple[tuple[str, str], ...]:
     """Name and value of the attributes to hide in running text, the longest values first.
 
     Very short values are left out: they would be found everywhere.
     """
-    found = [(name, value) for name, value in attributes.items() if is_secret(name, value) and len(value) > 3]
+    found = [(name, value) for name, value in attributes.items() if secrets.hides(name, value) and len(value) > 3]
     return tuple(sorted(found, key=lambda item: (-len(item[1]), item)))
 
 
-def hide_secrets(text: str, attributes: Mapping[str, str], show_secrets: bool) -> str:
+def hide_secrets(text: str, attributes: Mapping[str, str], secrets: Secrets) -> str:
     """A text with the values of secret attributes hidden."""
-    for _, value in () if show_secrets else find_secrets(attributes):
+    for _, value in find_secrets(attributes, secrets):
         text = text.replace(value, HIDDEN)
     return text
 
@@ -67,11 +84,11 @@ def condition_of(guards: Iterable[Guard]) -> str:
     return " and ".join(f"({text})" if " or " in text else text for text in texts)
 
 
-def values_of(guards: Iterable[Guard], attributes: Mapping[str, str], show_secrets: bool) -> dict[str, str | None]:
+def values_of(guards: Iterable[Guard], attributes: Mapping[str, str], secrets: Secrets) -> dict[str, str | None]:
     """The attributes that the guards look at with their values; None where one is not defined."""
     names = sorted({name for guard in guards for name in guard.names})
     return {
-        name: show_value(name, attributes[name], show_secrets) if name in attributes else None
+        name: show_value(name, attributes[name], secrets) if name in attributes else None
         for name in names
         if name in attributes or name != "os_release"
     }

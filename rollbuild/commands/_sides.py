@@ -11,7 +11,7 @@ from functools import partial
 from tempfile import TemporaryDirectory
 
 from rollbuild.commands._contents import Content, read_kickstart, read_profile
-from rollbuild.commands._shown import HIDDEN, find_secrets
+from rollbuild.commands._shown import HIDDEN, Secrets, find_secrets, secrets_of
 from rollbuild.commands._workspace import DEFAULT_ROLLS, Choice, Workspace, make_workspace
 from rollbuild.compiler import Profile
 from rollbuild.errors import USAGE, FindingsError, RollbuildError
@@ -70,7 +70,8 @@ def read_sides(before: str, after: str, choice: Choice, names: Sequence[str]) ->
         for name in names:
             if name not in profiles[0] and name not in profiles[1]:
                 other.find_appliance(name)  # says that there is none, and what there is
-    return _read_profiles(*profiles)
+        declared = secrets_of(one).declared | secrets_of(other).declared
+    return _read_profiles(*profiles, Secrets(declared))
 
 
 _ARTICLED = {
@@ -202,7 +203,9 @@ def _compile(workspace: Workspace, names: Sequence[str], side: str) -> dict[str,
     return {item.name: workspace.compiler.compile(workspace.target(item)) for item in chosen}
 
 
-def _read_profiles(before: dict[str, Profile], after: dict[str, Profile]) -> tuple[Contents, Contents]:
+def _read_profiles(
+    before: dict[str, Profile], after: dict[str, Profile], secrets: Secrets
+) -> tuple[Contents, Contents]:
     """The contents with secret values hidden, those that changed in a way that still tells them apart."""
     sides: tuple[Contents, Contents] = ({}, {})
     for contents, profiles, others, word in (
@@ -213,7 +216,7 @@ def _read_profiles(before: dict[str, Profile], after: dict[str, Profile]) -> tup
             other = others[name].attributes if name in others else profile.attributes
             marks = tuple(
                 (value, HIDDEN if other.get(key) == value else f"(hidden, {word})")
-                for key, value in find_secrets(profile.attributes)
+                for key, value in find_secrets(profile.attributes, secrets)
             )
             contents[name] = read_profile(profile, partial(_mask, marks))
     return sides

@@ -7,7 +7,7 @@ from rollbuild.commands._explain_line import explain_line
 from rollbuild.commands._explain_parts import explain_file, explain_package
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._paths import Answer, Question, explain_node
-from rollbuild.commands._shown import printable, tell_errors
+from rollbuild.commands._shown import printable, secrets_of, tell_errors
 from rollbuild.commands._workspace import Choice, Workspace, make_workspace, workspace_options
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.language import did_you_mean
@@ -47,7 +47,8 @@ def _ask(workspace: Workspace, name: str, show_secrets: bool) -> Question:
     appliance = workspace.find_appliance(name)
     target = workspace.target(appliance)
     selection, names = workspace.compiler.select(target.root, target.attributes)
-    return Question(workspace, appliance, target, selection, names, show_secrets)
+    secrets = secrets_of(workspace, are_shown=show_secrets)
+    return Question(workspace, appliance, target, selection, names, secrets)
 
 
 def _parse(question: Question, subject: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from rollbuild.commands._options import Session, common_options, pass_session
-from rollbuild.commands._shown import place_data, place_of, show_value, tell_errors
+from rollbuild.commands._shown import Secrets, place_data, place_of, secrets_of, show_value, tell_errors
 from rollbuild.commands._uses import collect_uses, resolve_attributes
 from rollbuild.commands._workspace import Choice, Workspace, make_workspace, workspace_options
 from rollbuild.console import Console
@@ -36,7 +36,8 @@ def command(
     console = session.console
     name = appliance or workspace.choice.root
     chosen = workspace.find_appliance(name) if name else None
-    data, headers, rows = _list(what, workspace, chosen, console, show_secrets)
+    secrets = secrets_of(workspace, are_shown=show_secrets)
+    data, headers, rows = _list(what, workspace, chosen, console, secrets)
     if as_json:
         console.json(data)
     else:
@@ -44,14 +45,14 @@ def command(
 
 
 def _list(
-    what: str, workspace: Workspace, chosen: Appliance | None, console: Console, show_secrets: bool
+    what: str, workspace: Workspace, chosen: Appliance | None, console: Console, secrets: Secrets
 ) -> tuple[object, Sequence[str], Sequence[Row]]:
     if what == "appliances":
         return _list_appliances(workspace, (chosen,) if chosen else workspace.appliances())
     if what == "attributes":
         if chosen:
-            return _list_attributes_of(workspace, chosen, show_secrets)
-        return _list_attributes(workspace, show_secrets)
+            return _list_attributes_of(workspace, chosen, secrets)
+        return _list_attributes(workspace, secrets)
     if what == "nodes":
         return _list_nodes(workspace, chosen, console)
     return _list_packages(workspace, chosen, console)
@@ -127,7 +128,7 @@ def _list_packages(
     return data, ("package", "appliances"), rows
 
 
-def _list_attributes(workspace: Workspace, show_secrets: bool) -> tuple[object, Sequence[str], Sequence[Row]]:
+def _list_attributes(workspace: Workspace, secrets: Secrets) -> tuple[object, Sequence[str], Sequence[Row]]:
     """What is declared and given, each value of each scope; declared names without a value come too."""
     described = {name: item.description for name, item in workspace.declared.items()}
     found = [
@@ -141,12 +142,12 @@ def _list_attributes(workspace: Workspace, show_secrets: bool) -> tuple[object, 
     for name, scope, key, attribute in sorted(found, key=lambda item: item[:3]):
         data.append(
             {
-                **_attribute_data(name, attribute, show_secrets),
+                **_attribute_data(name, attribute, secrets),
                 "for": key or None,
                 "description": described.get(name, ""),
             }
         )
-        value = show_value(name, attribute.value, show_secrets)
+        value = show_value(name, attribute.value, secrets)
         place = place_of(attribute.location)
         rows.append((name, _cut(value), f"{scope} {key}".strip(), place, described.get(name, "")))
     for item in (item for name, item in workspace.declared.items() if name not in valued):
@@ -158,13 +159,13 @@ def _list_attributes(workspace: Workspace, show_secrets: bool) -> tuple[object, 
     return data, ("attribute", "value", "scope", "where", "description"), rows
 
 
-def _attribute_data(name: str, attribute: Attribute, show_secrets: bool) -> dict[str, object]:
-    value = show_value(name, attribute.value, show_secrets)
+def _attribute_data(name: str, attribute: Attribute, secrets: Secrets) -> dict[str, object]:
+    value = show_value(name, attribute.value, secrets)
     return {"name": name, "value": value, "scope": attribute.scope, **place_data(attribute.location)}
 
 
 def _list_attributes_of(
-    workspace: Workspace, chosen: Appliance, show_secrets: bool
+    workspace: Workspace, chosen: Appliance, secrets: Secrets
 ) -> tuple[object, Sequence[str], Sequence[Row]]:
     """What holds for an appliance and which of its nodes use it; what they use and nobody defines comes too."""
     target = workspace.target(chosen)
@@ -183,8 +184,8 @@ def _list_attributes_of(
             data.append({"name": name, "value": None, "scope": None, "file": None, "line": None, "used_by": by})
             rows.append((name, "-", "not defined", "-", _shortened(by)))
         else:
-            data.append({**_attribute_data(name, attribute, show_secrets), "used_by": by})
-            value = show_value(name, attribute.value, show_secrets)
+            data.append({**_attribute_data(name, attribute, secrets), "used_by": by})
+            value = show_value(name, attribute.value, secrets)
             rows.append((name, _cut(value), attribute.scope, place_of(attribute.location), _shortened(by)))
     return data, ("attribute", "value", "scope", "where", "used by"), rows
 

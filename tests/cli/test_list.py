@@ -222,3 +222,20 @@ def test_errors(rollbuild: Run, name: str) -> None:
     outcome = rollbuild("list", *argv)
     assert (outcome.code, outcome.out) == (code, "")
     assert message in outcome.err
+
+
+def test_what_a_roll_declares_as_secret_is_not_shown(tree, monkeypatch, rollbuild) -> None:
+    folder = tree(
+        {
+            "rolls/a/nodes/compute.xml": "<kickstart><post>echo &wifi;</post></kickstart>",
+            "rolls/a/graphs/default/a.xml": '<graph><appliance name="compute"/></graph>',
+            "rolls/a/attributes.yaml": "wifi: {type: secret, description: how to get in}\n",
+        }
+    )
+    monkeypatch.chdir(folder)
+    for argv in (["list", "attributes"], ["list", "attributes", "compute"], ["explain", "compute", "attribute:wifi"]):
+        done = rollbuild(*argv, "-A", "wifi=hunter2")
+        assert done.code == 0, done.err
+        assert "hunter2" not in done.out
+        assert "(hidden)" in done.out
+        assert "hunter2" in rollbuild(*argv, "-A", "wifi=hunter2", "--show-secrets").out
