@@ -14,10 +14,10 @@ tab-separated columns repository and name. Written are
 import sys
 from pathlib import Path
 
-import createrepo_c
 from lxml import etree
 
 from rollbuild.packages import AvailablePackage, Repository, open_repositories, parse_repository_name
+from rollbuild.packages.native import load_createrepo
 
 TARGET = Path(__file__).parents[1] / "tests" / "data" / "packages"
 NOT_FOR_USERS = frozenset(("devel",))
@@ -59,6 +59,7 @@ def write_excerpt(repository: Repository, folder: Path) -> None:
         for number, (name, packages) in enumerate(sorted(repository.packages.items()))
         if name in members or number % EVERY == 0
     ]
+    createrepo_c = load_createrepo()
     folder.mkdir(parents=True, exist_ok=True)
     for old in (folder / "repodata").glob("*"):
         old.unlink()

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the programs that some tests need: checkers of configuration files, graphviz, a browser.
+# Installs the programs that some tests need: those that check the files that the shipped rolls write, graphviz, and
+# a browser.
 # Without them those tests are skipped, with the program's name. Needs root; starts no service.
 set -eu
 
@@ -7,19 +8,34 @@ say() {
     printf 'test programs: %s\n' "$*" >&2
 }
 
-# program, package on Debian, package on Enterprise Linux (EPEL in parentheses)
+# program, package on Debian, package on Enterprise Linux (some are in EPEL only)
 table='
-chronyd     chrony             chrony
-chromium    chromium           chromium(EPEL)
-dnsmasq     dnsmasq-base       dnsmasq
-dot         graphviz           graphviz
-logrotate   logrotate          logrotate
-nft         nftables           nftables
-nginx       nginx-light        nginx
-openssl     openssl            openssl
-rsyslogd    rsyslog            rsyslog
-ssh         openssh-client     openssh-clients
-sshd        openssh-server     openssh-server
+chronyd                chrony              chrony
+chromium               chromium            chromium
+curl                   curl                curl
+dnsmasq                dnsmasq-base        dnsmasq
+dot                    graphviz            graphviz
+exportfs               nfs-kernel-server   nfs-utils
+fail2ban-client        fail2ban            fail2ban
+firewall-offline-cmd   firewalld           firewalld
+grub-script-check      grub-common         grub2-tools
+kea-dhcp4              kea-dhcp4-server    kea
+logrotate              logrotate           logrotate
+modprobe               kmod                kmod
+munged                 munge               munge
+nginx                  nginx-light         nginx
+nmcli                  network-manager     NetworkManager
+openssl                openssl             openssl
+promtool               prometheus          golang-github-prometheus
+rsyslogd               rsyslog             rsyslog
+scontrol               slurm-client        slurm
+slurmctld              slurmctld           slurm-slurmctld
+slurmd                 slurmd              slurm-slurmd
+smartd                 smartmontools       smartmontools
+ssh                    openssh-client      openssh-clients
+sshd                   openssh-server      openssh-server
+sysctl                 procps              procps-ng
+virsh                  libvirt-clients     libvirt-client
 '
 manager=$(command -v apt-get || command -v dnf || true)
 manager=${manager##*/}

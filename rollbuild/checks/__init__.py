@@ -6,6 +6,7 @@ from rollbuild.checks.commands import check_commands
 from rollbuild.checks.formats import FORMS, Form, as_json, format_findings
 from rollbuild.checks.kickstart import check_kickstart
 from rollbuild.checks.mainlines import MainLine, read_main_lines
+from rollbuild.checks.packages import check_packages
 from rollbuild.checks.scripts import check_programs
 from rollbuild.checks.secrets import check_secrets
 from rollbuild.checks.shell import check_scripts
@@ -22,6 +23,7 @@ __all__ = [
     "Waiver",
     "apply_waivers",
     "as_json",
+    "check_packages",
     "check_profile",
     "check_scripts",
     "format_findings",

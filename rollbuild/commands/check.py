@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import click
 
-from rollbuild.checks import FORMS, Form, check_scripts, format_findings
+from rollbuild.checks import FORMS, Form, check_packages, check_scripts, format_findings
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._report import Report, count_findings, counted, make_report, show_findings
 from rollbuild.commands._workspace import Choice, Workspace, make_workspace, workspace_options
@@ -23,6 +23,14 @@ from rollbuild.findings import Finding, Severity
 @click.option("--appliance", "names", multiple=True, metavar="NAME", help="Check only this one.  [all]")
 @click.option("--waivers", "waiver_files", multiple=True, metavar="FILE", help="Findings to pass over, with reasons.")
 @click.option("--no-shell", is_flag=True, help="Leave out the check of shell scripts.")
+@click.option(
+    "--repo",
+    "repos",
+    multiple=True,
+    metavar="[NAME=]URL-OR-DIR",
+    help="Do the packages exist there? RPM metadata, a folder of several, or a list of names; repeatable.",
+)
+@click.option("--resolve/--no-resolve", default=True, help="With --repo: can they be installed together?  [--resolve]")
 @common_options
 @pass_session
 def command(
@@ -35,6 +43,8 @@ def command(
     names: tuple[str, ...],
     waiver_files: tuple[str, ...],
     no_shell: bool,
+    repos: tuple[str, ...],
+    resolve: bool,
     **choice: object,
 ) -> int:
     """Check rolls and what every appliance compiles to.
@@ -51,6 +61,8 @@ def command(
     profiles = _look_at(workspace, names, report)
     if not no_shell:
         report.add(check_scripts(profiles))
+    if repos:
+        report.add(_look_for_packages(repos, profiles, workspace, resolve))
     findings = [finding for finding in report.kept() if not paths or _lies_in(finding, paths)]
     _show(session, findings, "json" if as_json else form, profiles, workspace)
     return REFUSED if report.refuses(findings) else 0
@@ -72,6 +84,20 @@ def _look_at(workspace: Workspace, names: Iterable[str], report: Report) -> list
     report.add(description.findings)
     report.add(check_references(description))
     return profiles
+
+
+def _look_for_packages(
+    repos: tuple[str, ...], profiles: list[Profile], workspace: Workspace, resolve: bool
+) -> tuple[Finding, ...]:
+    from rollbuild.packages import open_repositories, parse_repository_name
+
+    elsewhere: dict[str, dict[str, None]] = {}
+    for roll in workspace.rolls:
+        for source, names in roll.packages_from:
+            for name in names:
+                elsewhere.setdefault(name, {})[source] = None
+    with open_repositories([parse_repository_name(text) for text in repos]) as repositories:
+        return check_packages(profiles, repositories, elsewhere=elsewhere, resolve=resolve)
 
 
 def _lies_in(finding: Finding, paths: tuple[str, ...]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollbuild.compiler.context import Context, Evaluate
+from rollbuild.compiler.context import ClusterData, Context, Evaluate
 from rollbuild.compiler.order import order_nodes, rank_names
 from rollbuild.compiler.plan import Plan, make_plan
 from rollbuild.compiler.profile import Profile
@@ -69,12 +69,16 @@ class Compiler:
     release: Release
     data: Mapping[str, Any] = field(default_factory=dict)
     evaluate: Evaluate = run_no_eval
+    _cluster: ClusterData = field(init=False)
     _ranked: tuple[str, ...] | None = None
     _edge_names: tuple[str, ...] | None = None
     _node_guards: dict[tuple[str, ...], tuple[tuple[Guard, ...], tuple[str, ...]]] = field(default_factory=dict)
     _by_values: dict[tuple[object, ...], _Decided] = field(default_factory=dict)
     _by_answers: dict[tuple[object, ...], _Decided] = field(default_factory=dict)
     _selections: dict[tuple[object, ...], tuple[Selection, tuple[str, ...]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._cluster = ClusterData.of(self.data)
 
     def select(self, root: str, attributes: Mapping[str, str]) -> tuple[Selection, tuple[str, ...]]:
         """The nodes of a root, and their order.
@@ -133,7 +137,7 @@ class Compiler:
     def compile(self, target: Target) -> Profile:
         """One target with the origin of every line, and what was found on the way."""
         decided = self.decide(target)
-        context = Context(target.attributes, self.data, self.release, self.evaluate)
+        context = Context(target.attributes, self._cluster, self.release, self.evaluate)
         sections = tuple(unit.assemble(context) for unit in decided.units)
         return Profile(
             name=target.name,
@@ -153,7 +157,7 @@ class Compiler:
             decided.units,
             target.attributes,
             varying,
-            data=self.data,
+            data=self._cluster,
             release=self.release,
             evaluate=self.evaluate,
         )

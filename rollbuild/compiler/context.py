@@ -11,6 +11,29 @@ from rollbuild.language import Eval, Part, Template, Text
 from rollbuild.location import Location
 from rollbuild.releases import Release
 
+
+@dataclass(frozen=True, slots=True)
+class ClusterData:
+    """What templates may use besides attributes: plain values (hosts, networks, rolls) by name."""
+
+    values: Mapping[str, Any]
+    hosts: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "ClusterData":
+        """The data with its hosts found by name, once for all that are compiled."""
+        hosts = values.get("hosts")
+        found: dict[str, Any] = {}
+        for entry in hosts if isinstance(hosts, list | tuple) else ():
+            if isinstance(entry, Mapping):
+                found.setdefault(str(entry.get("name", "")), entry)
+        return cls(values, found)
+
+    def for_host(self, name: str) -> dict[str, Any]:
+        """The data as a host's templates see it: `host` is its own entry, empty where it has none."""
+        return {**self.values, "host": self.hosts.get(name, {})}
+
+
 MARK_START = "\U000f0000"
 MARK_END = "\U000f0001"
 
@@ -33,7 +56,7 @@ class Context:
     """
 
     attributes: Mapping[str, str]
-    data: Mapping[str, Any]
+    data: ClusterData
     release: Release
     evaluate: Evaluate
     marking: frozenset[str] = frozenset()
@@ -88,7 +111,8 @@ class Context:
         """A template's output; nothing, with a finding, when it fails."""
         self.dynamic = True
         try:
-            return render_template(template, self.attributes, self.data)
+            data = self.data.for_host(self.attributes.get("hostname", ""))
+            return render_template(template, self.attributes, data)
         except RollbuildError as problem:
             self.findings.append(error("TEMPLATE", problem.message, problem.location, problem.hint))
             return ""

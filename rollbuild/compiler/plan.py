@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from rollbuild.compiler.context import MARK_END, MARK_START, Context, Evaluate
+from rollbuild.compiler.context import MARK_END, MARK_START, ClusterData, Context, Evaluate
 from rollbuild.compiler.sections import Unit
 from rollbuild.findings import Finding
 from rollbuild.releases import Release
@@ -34,7 +33,7 @@ class Plan:
     """
 
     release: Release
-    data: Mapping[str, Any]
+    data: ClusterData
     evaluate: Evaluate
     varying: frozenset[str]
     blocks: tuple[_Block, ...]
@@ -79,7 +78,7 @@ def make_plan(
     attributes: Mapping[str, str],
     varying: Iterable[str],
     *,
-    data: Mapping[str, Any],
+    data: ClusterData,
     release: Release,
     evaluate: Evaluate,
 ) -> Plan:
@@ -116,7 +115,7 @@ def _plan_unit(
     unit: Unit,
     attributes: Mapping[str, str],
     marked: frozenset[str],
-    data: Mapping[str, Any],
+    data: ClusterData,
     release: Release,
     evaluate: Evaluate,
 ) -> _Block:

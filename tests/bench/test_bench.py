@@ -19,7 +19,9 @@ from tests.bench.corpus import write_corpus
 
 ROUNDS = 7
 SOURCE = Path(__file__).parents[2]
+# An installed rollbuild has its bytecode at hand.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE)}
+ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session")

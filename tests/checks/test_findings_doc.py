@@ -14,12 +14,19 @@ from tests.conftest import Outcome
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "reference" / "findings.md"
 
-_MAKERS = frozenset(("error", "warning", "note", "Finding", "ConditionError"))
+_MAKERS = frozenset(("error", "warning", "note", "Finding", "ConditionError", "_Lack"))
 _CODE = re.compile(r"[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)*\Z")
 _EXAMPLE = re.compile(r"^`([^`\n]+)`(, saved as ISO-8859-1)?:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _OPTIONS = re.compile(r"Checked with `(--[^`]+)`")
 
+_BESIDE_ROLLS = ("site.yaml", "names.tsv")
+
 NOT_SHOWN = {
+    "MODULE-MISSING": "needs a repository with modules (tests/checks/test_packages.py)",
+    "PACKAGE-ARCH": "needs a repository (tests/checks/test_packages.py)",
+    "PACKAGE-MODULE": "needs a repository with modules (tests/checks/test_packages.py)",
+    "PACKAGE-UNRESOLVED": "needs a repository (tests/checks/test_packages.py)",
+    "RESOLVER-MISSING": "needs a machine without libsolv (tests/checks/test_packages.py)",
     "HOST-APPLIANCE": "needs a file of hosts, which only `rollbuild compile` takes",
     "NODE-UNREADABLE": "only `rollbuild list nodes` tells it",
     "REFUSED": "needs a file that cannot be read",
@@ -64,7 +71,7 @@ class Entry:
     @property
     def files(self) -> dict[str, bytes]:
         return {
-            name if name.startswith("rolls/") or name == "site.yaml" else f"rolls/example/{name}": text.encode(
+            name if name.startswith("rolls/") or name in _BESIDE_ROLLS else f"rolls/example/{name}": text.encode(
                 "latin-1" if is_latin else "utf-8"
             )
             for name, is_latin, text in _EXAMPLE.findall(self.body)
@@ -145,6 +152,7 @@ def test_example_triggers_its_code(entry: Entry, tmp_path: Path, rollbuild: Call
         return
     assert entry.files, f"{entry.code} has no example"
     options = [word for text in _OPTIONS.findall(entry.body) for word in text.split()]
+    options = [str(tmp_path / word) if word in entry.files else word for word in options]
     found = check(tmp_path, entry.files, rollbuild, *options, shell=entry.code == "SHELL")
     own = [finding for finding in found if finding["code"] == entry.code]
     assert own, found

@@ -244,6 +244,22 @@ def test_templates_use_attributes_and_data(site, tree, rollbuild):
     assert "error: rolls/a/nodes/compute.xml:2: this template failed: 'hosts' is undefined" in done.err
 
 
+def test_a_template_has_the_hosts_own_entry_of_the_data(site, tree, rollbuild):
+    tree(
+        {
+            "data.yaml": "hosts:\n- {name: h0, disk: sda}\n- {name: h1, disk: sdb}\n",
+            "hosts.csv": "name,appliance\nh0,compute\nh1,compute\nh2,compute\n",
+            "rolls/a/nodes/compute.xml": (
+                "<kickstart><post>disk=<template>{{ host.disk|default('none') }}</template></post></kickstart>"
+            ),
+        }
+    )
+    done = rollbuild("compile", "--hosts", "hosts.csv", "--data", "data.yaml", "-A", "server=x", "-o", "out")
+    assert done.code == 0, done.err
+    lines = [(site / f"out/h{number}.ks").read_text().split("disk=")[1].split()[0] for number in range(3)]
+    assert lines == ["sda", "sdb", "none"]
+
+
 def test_output_folder_that_cannot_be_written(site, tree, rollbuild):
     tree({"occupied": "a file"})
     done = rollbuild("compile", "-A", "server=x", "-o", "occupied")

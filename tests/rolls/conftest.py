@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from rollbuild.releases import load_release
 SOURCES = Path(__file__).parents[2]
 FOLDERS = [str(SOURCES / "rolls"), str(SOURCES / "graphs")]
 RELEASES = ("el8", "el9", "el10")
-APPLIANCES = ("frontend", "vm-container", "compute")
+APPLIANCES = ("frontend", "vm-container", "compute", "login", "nas")
 
 Compile = Callable[..., Profile]
 
@@ -26,13 +27,13 @@ _HOST_PATH = re.compile(r"(?<![\w.}\])/-])/(?=(?:etc|root|tmp|var|export|state|s
 
 @pytest.fixture(scope="session")
 def compile_shipped() -> Compile:
-    """Compile an appliance of the shipped rolls for a release, with attributes of the site."""
+    """Compile an appliance of the shipped rolls for a release, with data and attributes of the site."""
     rolls = find_rolls(FOLDERS)
     defaults = collect_defaults(declaration for roll in rolls for declaration in roll.declarations())
     description = read_description(rolls)
     appliances = {appliance.name: appliance for appliance in description.graph.appliances}
 
-    def compile_one(name: str, release: str, **attributes: str) -> Profile:
+    def compile_one(name: str, release: str, data: Mapping[str, Any] | None = None, **attributes: str) -> Profile:
         appliance = appliances[name]
         values = complete(
             {**defaults.resolve_texts(os="linux", appliance=name, rack="0", host=name), **attributes},
@@ -43,7 +44,7 @@ def compile_shipped() -> Compile:
             os_release=release,
             graph="default",
         )
-        compiler = Compiler(description, load_release(release), {})
+        compiler = Compiler(description, load_release(release), data or {})
         return compiler.compile(Target(name, name, appliance.root, values))
 
     return compile_one

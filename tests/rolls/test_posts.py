@@ -20,17 +20,18 @@ Install = Callable[..., Profile]
 @pytest.fixture
 def install(compile_shipped: Compile, host: Tree) -> Install:
     """Run all scripts of %post that run in the host's own system, in order; each must succeed."""
-    for name in ("systemctl", "restorecon", "semanage", "firewall-offline-cmd", "rpm", "grub2-mkconfig", "rsync"):
+    fakes = "systemctl restorecon semanage setsebool dracut firewall-offline-cmd rpm grub2-mkconfig rsync"
+    for name in fakes.split():
         host.add_program(name, "exit 0")
     host.add_program("ip", 'echo "10.1.1.1 dev eno1 src 10.1.255.254 uid 0"')
     host.add_program("ssh-keygen", "exit 0")
-    host.add_program("curl", f"while [ $# -gt 1 ]; do [ $1 != --output ] || echo '{PUBLIC_KEY}' >$2; shift; done")
+    host.add_program("curl", f"while [ $# -gt 1 ]; do [ \"$1\" != --output ] || echo '{PUBLIC_KEY}' >$2; shift; done")
     host.write("/sys/class/net/eno1/address", "52:54:00:12:34:56\n")
     host.write("/etc/NetworkManager/system-connections/eno1.nmconnection", "[connection]\nid=eno1\n")
     host.write("/etc/yum.repos.d/vendor.repo", VENDOR)
     host.write("/etc/pki/rpm-gpg/RPM-GPG-KEY-Vendor-9", "a key\n")
     host.write("/etc/pki/rpm-gpg/RPM-GPG-KEY-Vendor-Testing-9", "another key\n")
-    for name in ("chrony.conf", "motd", "sysconfig/libvirt-guests"):
+    for name in ("chrony.conf", "fstab", "motd", "sysconfig/libvirt-guests"):
         host.write(f"/etc/{name}", "what the package brought\n")
     host.write("/etc/ssh/sshd_config", "# the distribution's\nPasswordAuthentication yes\n")
 
@@ -150,7 +151,8 @@ def test_sshd_of_el8_reads_our_settings_first(install: Install, host: Tree) -> N
 def test_the_first_boot_makes_the_front_ends_key_once(install: Install, host: Tree) -> None:
     install("frontend", "el9", ssh_root_keys="ssh-ed25519 AAAA x")
     host.add_program(
-        "ssh-keygen", "while [ $# -gt 1 ]; do [ $1 != -f ] || { echo private >$2; echo public >$2.pub; }; shift; done"
+        "ssh-keygen",
+        'while [ $# -gt 1 ]; do [ "$1" != -f ] || { echo private >"$2"; echo public >"$2.pub"; }; shift; done',
     )
     for _ in range(2):
         run_first_boot(host, "post", "root-key")
@@ -196,7 +198,9 @@ def test_a_front_end_without_keys_shows_a_password_once(install: Install, host: 
 def test_the_firewall_reads_its_zone_and_policy(install: Install, host: Tree) -> None:
     install("frontend", "el9")
     zone = etree.fromstring((host.root / "etc/firewalld/zones/rbprivate.xml").read_bytes())
-    assert [element.get("name") for element in zone.iter("service")] == ["ssh", "dns", "http", "ntp"]
+    assert [element.get("name") for element in zone.iter("service")] == (
+        ["ssh", "dhcp", "dns", "tftp", "http", "ntp", "nfs"]
+    )
     policy = etree.fromstring((host.root / "etc/firewalld/policies/rb-nat.xml").read_bytes())
     assert policy.get("target") == "ACCEPT"
 

@@ -1,8 +1,6 @@
 """The shipped rolls: clean for every release, of packages that exist, and what their own tests expect."""
 
 import csv
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from rollbuild.compiler import check_references
 from rollbuild.findings import Severity
 from rollbuild.language import Declaration, find_rolls, read_description
 from rollbuild.releases import load_release
-from tests.conftest import Outcome
 from tests.rolls.conftest import APPLIANCES, FOLDERS, RELEASES, SOURCES, Compile
 
 CASES = [
@@ -29,12 +26,39 @@ ROLLS = sorted(path.name for path in (SOURCES / "rolls").iterdir())
 
 # Attributes of a site that uses everything.
 FULL = {
+    "install_rollbuild": "yes",
     "ksmac": "52:54:00:12:34:56",
     "hostaddr": "10.1.255.254",
     "kdump": "yes",
     "serial_console": "ttyS0,115200n8",
     "ssh_root_keys": "ssh-ed25519 AAAA admin@example.org",
     "install_events": "http://10.1.1.1/event",
+    "disk_layout": "raid1",
+    "trust_private": "yes",
+    "proxy": "http://proxy.example.org:3128",
+    "dnf_variables": "contentdir=pub/rocky",
+    "sysctl": "vm.swappiness = 10",
+    "audit_rules": "-w /etc/shadow -p wa -k accounts",
+    "kernel_modules": "msr",
+    "kernel_modules_blacklist": "nouveau",
+    "kernel_module_options": "mlx5_core prof_sel=2",
+    "driver_disk": "http://10.1.1.1/install/drivers/dd.iso",
+    "kdump_target": "nfs",
+    "kdump_server": "10.1.1.1:/export/crash",
+    "dhcp_server": "kea",
+    "database": "postgresql",
+    "shadow_on_hosts": "yes",
+    "epel_repository": "http://10.1.1.1/install/epel",
+    "scheduler": "slurm",
+    "slurm_repository": "http://10.1.1.1/install/slurm",
+    "slurm_accounting": "yes",
+    "module_paths": "/share/modulefiles",
+    "compute_huge_pages": "1024",
+    "login_public_interface": "eno2",
+    "fail2ban": "yes",
+    "nas_mounts": "rbkeep-data1 /export/data1",
+    "nas_exports": "/export/data1",
+    "nas_quotas": "user",
 }
 
 
@@ -125,21 +149,6 @@ def test_rolls_are_described(name: str) -> None:
     assert (folder / "README.md").read_text().startswith(f"# {name}\n")
     (roll,) = find_rolls([str(folder)])
     assert [item.name for item in roll.declarations() if not item.description.endswith((".", ")"))] == []
-
-
-def test_the_example_of_the_site_roll(rollbuild: Callable[..., Outcome], tmp_path: Path) -> None:
-    site = tmp_path / "my-site"
-    shutil.copytree(SOURCES / "rolls/site", site)
-    _, _, rest = (site / "README.md").read_text().partition("`site-nodes/extend-compute.xml`:\n\n")
-    block = [line[4:] for line in rest.partition("\n\nSee what")[0].splitlines()]
-    assert len(block) == 11
-    (site / "site-nodes/extend-compute.xml").write_text("\n".join(block))
-    rolls = [SOURCES / "rolls" / name for name in ROLLS if name != "site"]
-    options = [option for folder in (*rolls, site, SOURCES / "graphs") for option in ("--rolls", str(folder))]
-    done = rollbuild("compile", *options, "--strict", "-o", tmp_path / "out", "compute")
-    assert done.code == 0, done.err
-    lines = (tmp_path / "out/compute.ks").read_text().splitlines()
-    assert {"rasdaemon", "systemctl enable rasdaemon.service"} <= set(lines)
 
 
 def test_nodes_and_graphs_are_described() -> None:

@@ -12,7 +12,7 @@ fi
 rb_event() {
     [ -n "$rb_url" ] || return 0
     # The token goes in by a pipe, so that no list of processes shows it.
-    curl --fail --silent --show-error --max-time 10 --retry 3 --output /dev/null \
+    no_proxy='*' curl --fail --silent --show-error --max-time 10 --retry 3 --output /dev/null \
         --header @<(printf 'X-RB-Token: %s\n' "$rb_token") \
         --data-urlencode "host=$rb_host" --data-urlencode "stage=$1" --data-urlencode "detail=${2:-}" \
         "$rb_url" || :
