@@ -80,10 +80,10 @@ class Console:
             _write_error(f"{text}\n")
 
     def print_finding(self, finding: Finding) -> None:
-        """`SEVERITY: FILE:LINE:COL: MESSAGE` and `hint: ...` on standard error; with `-v` also the code."""
+        """`SEVERITY: FILE:LINE:COL: MESSAGE [CODE]` and `hint: ...` on standard error."""
         if finding.severity is Severity.NOTE and self.quiet:
             return
-        message = f"{finding.message} [{finding.code}]" if self.verbosity > 0 else finding.message
+        message = f"{finding.message} [{finding.code}]"
         self._print(str(finding.severity), finding.location, message, finding.hint)
 
     def print_error(self, error: RollbuildError) -> None:

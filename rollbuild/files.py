@@ -4,6 +4,7 @@ import errno
 import fcntl
 import itertools
 import os
+import signal
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -154,8 +155,9 @@ def _refuse_path(name: str) -> None:
 def staged_files(folder: str | os.PathLike[str], *, mode: int = 0o644) -> Iterator[Callable[[str, bytes], None]]:
     """Write files that take their places in `folder` together, when the block ends well.
 
-    Yields `write(name, content)`. The folder is made where it is missing; other files in it stay. When the block
-    fails or is interrupted nothing has changed. Raises RollbuildError: REFUSED for a name that is no plain file
+    Yields `write(name, content)`. The folder is made where it is missing; other files in it stay, and a file that
+    was there keeps its permissions. When the block fails or is interrupted nothing has changed; while the files take
+    their places signals wait. Raises RollbuildError: REFUSED for a name that is no plain file
     name, DISK when the disk refuses.
     """
     target = Path(folder)
@@ -176,8 +178,12 @@ def staged_files(folder: str | os.PathLike[str], *, mode: int = 0o644) -> Iterat
         with _explained("cannot write into", folder):
             directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                for name in os.listdir(lock):  # also what forked workers have written
-                    os.replace(name, name, src_dir_fd=lock, dst_dir_fd=directory)
+                names = sorted(os.listdir(lock))  # also what forked workers have written
+                for name in names:
+                    _prepare_place(name, folder, directory, lock)
+                with _uninterrupted():
+                    for name in names:
+                        os.replace(name, name, src_dir_fd=lock, dst_dir_fd=directory)
             finally:
                 os.close(directory)
         done = True
@@ -188,6 +194,29 @@ def staged_files(folder: str | os.PathLike[str], *, mode: int = 0o644) -> Iterat
             with suppress(OSError):
                 for path in made:
                     path.rmdir()
+
+
+def _prepare_place(name: str, folder: str | os.PathLike[str], directory: int, stage: int) -> None:
+    """See that a staged file can take its place, and give it the permissions of what is there."""
+    try:
+        there = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(there.st_mode):
+        raise explain_os_error(
+            IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), "cannot write", os.path.join(folder, name)
+        )
+    if stat.S_ISREG(there.st_mode):
+        os.chmod(name, stat.S_IMODE(there.st_mode), dir_fd=stage)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

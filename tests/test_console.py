@@ -44,7 +44,7 @@ class Terminal:
         (RollbuildError("it", location=Location("a\nerror: \x1b.xml")), "error: a\\nerror: \\x1b.xml: it\n"),
         (
             FindingsError([warning("W1", "odd", PLACE), error("E1", "bad", hint="mend it")]),
-            "error: bad\nhint: mend it\nwarning: nodes/a.xml:3:7: odd\n",
+            "error: bad [E1]\nhint: mend it\nwarning: nodes/a.xml:3:7: odd [W1]\n",
         ),
     ],
 )
@@ -56,9 +56,9 @@ def test_errors(refusal: RollbuildError, expected: str, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("verbosity", "severity", "expected"),
     [
-        (0, Severity.NOTE, "note: nodes/a.xml:3:7: so\n"),
+        (0, Severity.NOTE, "note: nodes/a.xml:3:7: so [C1]\n"),
         (-1, Severity.NOTE, ""),
-        (-1, Severity.WARNING, "warning: nodes/a.xml:3:7: so\n"),
+        (-1, Severity.WARNING, "warning: nodes/a.xml:3:7: so [C1]\n"),
         (1, Severity.ERROR, "error: nodes/a.xml:3:7: so [C1]\n"),
     ],
 )

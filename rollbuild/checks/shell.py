@@ -25,6 +25,7 @@ _EXCLUDED = ",".join(
 )
 
 _BATCH = 500
+_LONG = 128 * 1024  # characters; shellcheck's time and memory grow faster than the script
 _TIMEOUT_SECONDS = 600.0
 _SYNTAX = range(1000, 2000)
 
@@ -36,12 +37,15 @@ def check_scripts(profiles: Iterable[Profile], *, run: Run = run_program) -> tup
     shellcheck is a note. Raises RollbuildError when it fails otherwise.
     """
     scripts: dict[str, ScriptSection] = {}
+    findings: list[Finding] = []
     for profile in profiles:
         for script in profile.scripts:
-            if runs_in_shell(script):
+            if runs_in_shell(script) and sum(len(line.text) for line in script.body) > _LONG:
+                message = f"this script has {len(script.body)} lines: too long to look at"
+                findings.append(note("SHELL-LONG", message, script.location, "write what it holds with <file>"))
+            elif runs_in_shell(script):
                 scripts.setdefault("".join(line.text + "\n" for line in script.body), script)
     texts = list(scripts.items())
-    findings: list[Finding] = []
     try:
         for start in range(0, len(texts), _BATCH):
             findings += _check(texts[start : start + _BATCH], run)

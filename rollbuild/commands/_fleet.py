@@ -63,8 +63,11 @@ class Fleet:
     def render_all(self, hosts: Sequence[HostEntry], write: Write, advance: Callable[[int], object]) -> None:
         """Render hosts and give each Kickstart to `write`."""
         for host in hosts:
+            text: bytes | None = None
             with self.report.collecting():
-                write(f"{host.name}.ks", self.render(host))
+                text = self.render(host)
+            if text is not None:
+                write(f"{host.name}.ks", text)
             advance(1)
 
     def appliance(self, host: HostEntry) -> Appliance:
@@ -78,7 +81,12 @@ class Fleet:
                 code="HOST-APPLIANCE",
             )
         if name not in self.appliances:
-            self.appliances[name] = self.workspace.find_appliance(name)
+            try:
+                self.appliances[name] = self.workspace.find_appliance(name)
+            except RollbuildError as problem:
+                raise RollbuildError(
+                    problem.message, location=host.location, hint=problem.hint, code="HOST-APPLIANCE"
+                ) from None
         return self.appliances[name]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rollbuild.errors import RollbuildError
 from rollbuild.files import read_limited
+from rollbuild.language import check_name
 from rollbuild.location import Location
 
 FILE_LIMIT = 256 * 1024 * 1024
@@ -67,6 +68,9 @@ def _read_csv(text: str, path: str) -> Iterator[HostEntry]:
         header = [name.strip() for name in next(reader, [])]
         if "name" not in header:
             raise RollbuildError("the header has no column `name`", location=Location(path, 1))
+        for name in header:
+            if name:
+                check_name(name, Location(path, 1))
         if len(set(header)) < len(header) or "" in header:
             raise RollbuildError("every column needs a name of its own", location=Location(path, 1))
         for row in reader:
@@ -106,6 +110,8 @@ def _read_yaml(text: str, path: str) -> Iterator[HostEntry]:
             hint = f"attributes belong below `attributes:`; known here: {', '.join(_KEYS)}"
             raise RollbuildError(f"a host has no {key}", location=place, hint=hint)
         own = _mapping(entry["attributes"], path, "attributes are a mapping") if "attributes" in entry else {}
+        for key in own:
+            check_name(key, place)
         attributes = {key: _text(value, path, key) for key, value in own.items()}
         name = _text(entry["name"], path, "name") if "name" in entry else ""
         appliance = _text(entry["appliance"], path, "appliance") if "appliance" in entry else ""

@@ -87,7 +87,7 @@ class Report:
         """What to do about errors."""
         if all(finding.severity is not Severity.ERROR for finding in findings):
             return "--strict counts warnings as errors"
-        return "each code is explained in docs/reference/findings.md; -v shows the codes"
+        return "docs/reference/findings.md explains each code"
 
 
 def show_findings(console: Console, findings: Iterable[Finding]) -> None:

@@ -9,7 +9,7 @@ import click
 
 from rollbuild.commands._evaluate import make_evaluate
 from rollbuild.compiler import Compiler, Target
-from rollbuild.errors import USAGE, RollbuildError
+from rollbuild.errors import USAGE, FindingsError, RollbuildError
 from rollbuild.findings import Finding, error, warning
 from rollbuild.language import (
     Appliance,
@@ -148,6 +148,8 @@ class Workspace:
         if self.choice.root:
             return (self.find_appliance(self.choice.root),)
         appliances = self.appliances()
+        if not appliances and self.description.graph.findings:
+            raise FindingsError(self.description.graph.findings)
         if not appliances:
             raise RollbuildError(
                 "the graphs declare no appliance",
@@ -215,9 +217,14 @@ class Workspace:
         return frozenset(names)
 
 
+def default_rolls() -> tuple[str, ...]:
+    """The folders of rolls where rollbuild is run."""
+    return tuple(folder for folder in DEFAULT_ROLLS if os.path.isdir(folder))
+
+
 def make_workspace(choice: Choice) -> Workspace:
     """Read rolls, attributes and graphs. Raises RollbuildError for what cannot be read."""
-    folders = choice.rolls or tuple(folder for folder in DEFAULT_ROLLS if os.path.isdir(folder))
+    folders = choice.rolls or default_rolls()
     if not folders:
         raise RollbuildError(
             "there are no rolls here",

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 
 import click
 
 from rollbuild.checks import FORMS, Form, check_packages, check_scripts, format_findings
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._report import Report, count_findings, counted, make_report, show_findings
-from rollbuild.commands._workspace import Choice, Workspace, make_workspace, workspace_options
+from rollbuild.commands._workspace import Choice, Workspace, default_rolls, make_workspace, workspace_options
 from rollbuild.compiler import Profile, check_references
-from rollbuild.errors import REFUSED
+from rollbuild.errors import REFUSED, USAGE, FindingsError, RollbuildError
 from rollbuild.findings import Finding, Severity
 
 
@@ -49,14 +50,20 @@ def command(
 ) -> int:
     """Check rolls and what every appliance compiles to.
 
-    With PATHs, folders of rolls or single files, only findings in them are shown; folders are also the rolls,
-    unless --rolls names others. Exit code 1 when there is an error.
+    With PATHs, folders of rolls or single files, only findings in them are shown; they are looked at together with
+    the rolls. Exit code 1 when there is an error.
     """
+    form = "json" if as_json else form
     options = Choice(**choice)  # type: ignore[arg-type]
-    folders = tuple(path for path in paths if os.path.isdir(path))
-    if folders and not options.rolls:
-        options = Choice(**{**choice, "rolls": folders})  # type: ignore[arg-type]
-    workspace = make_workspace(options)
+    options = replace(options, rolls=_with_paths(options.rolls, paths))
+    try:
+        workspace = make_workspace(options)
+    except RollbuildError as problem:
+        if form == "text" or problem.exit_code == USAGE:
+            raise
+        found = problem.findings if isinstance(problem, FindingsError) else (problem.as_finding(),)
+        session.console.data(format_findings(found, form))
+        return problem.exit_code
     report = make_report(session.console, workspace, strict=strict, waiver_files=waiver_files)
     profiles = _look_at(workspace, names, report)
     if not no_shell:
@@ -64,13 +71,15 @@ def command(
     if repos:
         report.add(_look_for_packages(repos, profiles, workspace, resolve))
     findings = [finding for finding in report.kept() if not paths or _lies_in(finding, paths)]
-    _show(session, findings, "json" if as_json else form, profiles, workspace)
+    _show(session, findings, form, profiles, workspace)
     return REFUSED if report.refuses(findings) else 0
 
 
 def _look_at(workspace: Workspace, names: Iterable[str], report: Report) -> list[Profile]:
     profiles = []
-    for appliance in workspace.chosen_appliances(tuple(names)):
+    chosen = tuple(names) or workspace.choice.root
+    appliances = workspace.chosen_appliances(tuple(names)) if chosen else workspace.appliances()
+    for appliance in appliances:
         report.add(workspace.attribute_findings(appliance))
         with report.collecting():
             profile = workspace.compiler.compile(workspace.target(appliance))
@@ -100,11 +109,29 @@ def _look_for_packages(
         return check_packages(profiles, repositories, elsewhere=elsewhere, resolve=resolve)
 
 
+def _with_paths(rolls: tuple[str, ...], paths: tuple[str, ...]) -> tuple[str, ...]:
+    """The rolls to read: those named or found here, and those that the paths are in or are."""
+    found = list(rolls or default_rolls())
+    for path in paths:
+        folder = os.path.abspath(path)
+        if not os.path.isdir(path):
+            # nodes/NAME.xml, site-nodes/NAME.xml or graphs/default/NAME.xml of a roll
+            folder = os.path.dirname(os.path.dirname(folder))
+            folder = os.path.dirname(folder) if os.path.basename(folder) == "graphs" else folder
+        if not any(_is_inside(folder, roll) for roll in found):
+            found.append(path if os.path.isdir(path) else os.path.relpath(folder))
+    return tuple(found)
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    top = os.path.realpath(folder)
+    return os.path.commonpath((top, os.path.realpath(path))) == top
+
+
 def _lies_in(finding: Finding, paths: tuple[str, ...]) -> bool:
     if finding.location is None:
         return True
-    file = os.path.realpath(finding.location.file)
-    return any(file == os.path.realpath(path) or file.startswith(os.path.realpath(path) + os.sep) for path in paths)
+    return any(_is_inside(finding.location.file, path) for path in paths)
 
 
 def _show(session: Session, findings: list[Finding], form: Form, profiles: list[Profile], workspace: Workspace) -> None:

@@ -52,6 +52,8 @@ def command(
 
     Nothing is written when there is a finding of severity error.
     """
+    if not output:
+        raise RollbuildError("-o needs the name of a folder", exit_code=USAGE)
     workspace = make_workspace(Choice(**choice))  # type: ignore[arg-type]
     report = make_report(session.console, workspace, strict=strict)
     if hosts_file:

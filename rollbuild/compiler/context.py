@@ -143,7 +143,9 @@ class Context:
             self.findings.append(warning("UNDEF-ATTR", message, program.location, hint))
             return ""
         message = "this <eval> is not run: nothing is put in its place"
-        hint = "--eval run runs it; a <template> needs no program"
+        words = " ".join(program.body.expand(lambda name: self.attributes.get(name, "")).split())
+        what = words if len(words) <= 80 else words[:77] + "..."
+        hint = f"--eval run would run: {what}; a <template> needs no program"
         self.findings.append(warning("EVAL-OFF", message, program.location, hint))
         return ""
 

@@ -3,6 +3,7 @@
 from rollbuild.language.attributes import (
     Attribute,
     AttributeSet,
+    check_name,
     complete,
     is_entity_name,
     parse_assignment,
@@ -62,6 +63,7 @@ __all__ = [
     "Script",
     "Template",
     "Text",
+    "check_name",
     "collect_defaults",
     "compile_condition",
     "complete",

@@ -9,7 +9,7 @@ from rollbuild.errors import RollbuildError
 from rollbuild.files import read_limited
 from rollbuild.findings import Finding, error, note, warning
 from rollbuild.language.elements import Node, NodeFile
-from rollbuild.language.graph import Graph, read_graph
+from rollbuild.language.graph import Appliance, Graph, read_graph
 from rollbuild.language.names import did_you_mean, is_node_name
 from rollbuild.language.nodes import Includes, read_node
 from rollbuild.language.roll import Roll
@@ -146,8 +146,10 @@ def read_description(
     files stand for. Raises RollbuildError for graph files that cannot be read and when there is no such graph.
     """
     joined = Graph()
+    files = 0
     for roll in rolls:
         for path in _graph_files(roll, graph, overlay):
+            files += 1
             joined = joined.joined(read_graph(read_document(path), roll.name, attributes or {}))
     candidates: dict[str, list[_Candidate]] = {}
     findings: list[Finding] = []
@@ -160,12 +162,49 @@ def read_description(
             if name not in candidates:
                 candidates[name] = [_Candidate(path, roll, False)]
     description = Description(tuple(rolls), joined, graph, overlay, candidates)
-    description._findings += findings
-    if not joined.edges and not joined.orders and not candidates:
+    description._findings += [*findings, *_check_site_nodes(description, candidates), *_check_appliances(description)]
+    if not files and (graph != "default" or not candidates):
         known = sorted({name for roll in rolls for name in roll.graph_names()})
         hint = did_you_mean(graph, known) or (f"there is: {', '.join(known)}" if known else "")
-        raise RollbuildError(f"no roll has a graph {graph}, and there are no nodes", hint=hint)
+        raise RollbuildError(f"no roll has a graph {graph}", hint=hint)
     return description
+
+
+def _check_site_nodes(description: Description, candidates: dict[str, list[_Candidate]]) -> Iterator[Finding]:
+    """Files that extend or replace what there is not, which a slip in their names makes so."""
+    linked = {name for edge in description.graph.edges for name in (edge.parent, edge.child)}
+    for file, found in candidates.items():
+        verb, _, name = file.partition("-")
+        if verb not in ("extend", "replace") or name in candidates:
+            continue
+        if verb == "replace":
+            if name not in linked:
+                message = f"there is no node {name} that this could replace"
+                hint = did_you_mean(name, description.node_names)
+                yield warning("SITE-NODE", message, Location(found[0].path), hint)
+        elif f"replace-{name}" not in candidates:
+            message = f"there is no node {name} that this could extend: it is not used"
+            yield warning("SITE-NODE", message, Location(found[0].path), did_you_mean(name, description.node_names))
+    for file, found in candidates.items():
+        name = file.removeprefix("extend-")
+        if name != file and (replacement := candidates.get(f"replace-{name}")):
+            message = f"this file is not used: {replacement[0].path} takes the place of node {name}"
+            yield warning("SITE-NODE", message, Location(found[0].path), "put both into one file")
+
+
+def _check_appliances(description: Description) -> Iterator[Finding]:
+    parents = {edge.parent for edge in description.graph.edges}
+    first: dict[str, Appliance] = {}
+    for appliance in description.graph.appliances:
+        known = first.setdefault(appliance.name, appliance)
+        if (known.root, known.membership) != (appliance.root, appliance.membership):
+            message = f"appliance {appliance.name} is declared differently at {known.location}"
+            hint = "remove one of them, or give one another name"
+            yield error("GRAPH-APPLIANCE", message, appliance.location, hint)
+        if appliance.root not in description and appliance.root not in parents:
+            message = f"appliance {appliance.name} starts from node {appliance.root}, which does not exist"
+            hint = did_you_mean(appliance.root, description.node_names)
+            yield error("GRAPH-APPLIANCE", message, appliance.location, hint)
 
 
 def _graph_files(roll: Roll, graph: str, overlay: str) -> Iterator[str]:

@@ -30,6 +30,7 @@ NOT_SHOWN = {
     "HOST-APPLIANCE": "needs a file of hosts, which only `rollbuild compile` takes",
     "NODE-UNREADABLE": "only `rollbuild list nodes` tells it",
     "REFUSED": "needs a file that cannot be read",
+    "SHELL-LONG": "needs a script of 128 KiB",
     "SHELLCHECK-MISSING": "needs a machine without shellcheck (tests/checks/test_shell.py)",
 }
 

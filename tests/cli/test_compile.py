@@ -71,7 +71,8 @@ def test_one_to_standard_output_has_only_the_kickstart(site, rollbuild):
         (["compile", "-A", "server"], 2, "server"),
         (["compile", "--attrs", "missing.yaml"], 4, "missing.yaml"),
         (["compile", "--hosts", "missing.csv"], 4, "missing.csv"),
-        (["compile", "--graph", "nodefault", "x"], 2, "there is no appliance or node x"),
+        (["compile", "--graph", "nodefault"], 1, "no roll has a graph nodefault\nhint: did you mean default?"),
+        (["compile", "-o", ""], 2, "-o needs the name of a folder"),
     ],
 )
 def test_refusals(site, rollbuild, argv, code, message):
@@ -268,6 +269,53 @@ def test_output_folder_that_cannot_be_written(site, tree, rollbuild):
     assert (site / "occupied").read_text() == "a file"
 
 
+def test_a_folder_in_the_place_of_a_file_leaves_all_as_it_was(site, tree, rollbuild):
+    tree({"out/login.ks/x": "mine", "out/compute.ks": "old"})
+    done = rollbuild("compile", "-A", "server=x", "-o", "out")
+    assert done.code == 4
+    assert "cannot write out/login.ks: is a directory" in done.err
+    assert (site / "out/compute.ks").read_text() == "old"
+    assert sorted(os.listdir(site / "out")) == ["compute.ks", "login.ks"]
+
+
+def test_kickstarts_are_for_their_owner_unless_they_were_opened(site, rollbuild):
+    def mode():
+        assert rollbuild("compile", "login", "-A", "server=x", "-o", "out").code == 0
+        return (site / "out/login.ks").stat().st_mode & 0o777
+
+    assert mode() == 0o600
+    (site / "out/login.ks").chmod(0o644)
+    assert mode() == 0o644
+
+
+def test_a_disk_that_is_full_stops_a_fleet_at_once(site, tree, rollbuild, monkeypatch):
+    tree({"hosts.csv": "name,appliance\n" + "".join(f"h{number},compute\n" for number in range(50))})
+    calls = []
+
+    def full(*arguments):
+        calls.append(arguments)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rollbuild.files._write_new", full)
+    done = rollbuild("compile", "--hosts", "hosts.csv", "-A", "server=x", "-o", "out")
+    assert done.code == 4
+    assert "the disk is full" in done.err
+    assert len(calls) == 1
+    assert not (site / "out").exists()
+
+
+def test_slips_in_names_of_site_files_and_appliances_are_told(site, tree, rollbuild):
+    tree({"rolls/a/site-nodes/extend-computee.xml": "<kickstart/>"})
+    done = rollbuild("compile", "login", "-A", "server=x")
+    assert "extend-computee.xml: there is no node computee that this could extend" in done.err
+    assert "hint: did you mean compute?" in done.err
+    tree({"rolls/b/graphs/default/b.xml": '<graph><appliance name="login" root="loggin"/></graph>'})
+    done = rollbuild("compile", "login", "-A", "server=x")
+    assert done.code == 1
+    assert "b.xml:1:8: appliance login is declared differently at rolls/a/graphs/default/a.xml:3:3" in done.err
+    assert "starts from node loggin, which does not exist" in done.err
+
+
 def test_other_files_in_the_output_folder_stay(site, tree, rollbuild):
     tree({"out/notes.txt": "mine", "out/compute.ks": "old"})
     assert rollbuild("compile", "-A", "server=x", "-o", "out").code == 0
@@ -358,6 +406,21 @@ def test_check_shows_only_what_lies_in_the_paths(site, tree, rollbuild):
     assert done.code == 1
     assert "other.xml:1:12: <pst> is no element" in done.err
     assert "pots" not in done.err
+
+
+def test_check_of_a_roll_that_is_not_among_the_rolls(site, tree, rollbuild):
+    tree({"mine/site-nodes/extend-login.xml": "<kickstart><pst/></kickstart>"})
+    for argv in (["mine"], ["mine", "--rolls", "rolls"], ["mine/site-nodes/extend-login.xml"]):
+        done = rollbuild("check", *argv, "-A", "server=x")
+        assert done.code == 1, argv
+        assert "extend-login.xml:1:12: <pst> is no element" in done.err
+
+
+def test_check_in_a_form_tells_also_what_cannot_be_read(site, tree, rollbuild):
+    tree({"rolls/a/graphs/default/b.xml": "<graph><edge></graph>"})
+    done = rollbuild("check", "--json")
+    assert done.code == 1
+    assert [(f["code"], f["file"]) for f in json.loads(done.out)] == [("XML", "rolls/a/graphs/default/b.xml")]
 
 
 def test_check_waives_with_a_reason(site, tree, rollbuild):

@@ -29,7 +29,7 @@ FAILURES: dict[str, tuple[BaseException, int, str]] = {
     "findings": (
         FindingsError([warning("W", "odd"), error("E", "bad", Location("a.xml", 1))]),
         1,
-        "error: a.xml:1: bad\nwarning: odd\n",
+        "error: a.xml:1: bad [E]\nwarning: odd [W]\n",
     ),
     "interrupt": (KeyboardInterrupt(), 130, "\ninterrupted\n"),
     "disk": (

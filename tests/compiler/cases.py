@@ -295,7 +295,7 @@ Y="&odd;"
                 for name in ("extend-extended", "replace-replaced", "extend-both", "replace-both", "plain")
             },
         },
-        codes=("SITE-NODE",),
+        codes=("SITE-NODE", "SITE-NODE"),
     ),
     "order": Case(
         files={
