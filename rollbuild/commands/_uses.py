@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rollbuild.commands._workspace import Workspace
-from rollbuild.compiler import Selection, Target
+from rollbuild.compiler import Selection, Target, printed_attribute
 from rollbuild.errors import RollbuildError
 from rollbuild.language import (
     Attribute,
@@ -80,6 +80,8 @@ def _uses_in_part(node: str, part: Part, outer: tuple[Guard, ...]) -> Iterator[U
     guards = (*outer, *part.guards)
     match part:
         case Eval():
+            if name := printed_attribute(part):
+                yield Use(name, node, "text", part.location, guards)
             yield from _referenced(node, part.body, guards)
         case Template():
             for name, line in _template_names(part.body.literal or ""):

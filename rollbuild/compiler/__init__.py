@@ -1,7 +1,7 @@
 """The compiler: a description and attribute values become Kickstarts, with the origin of every line. No I/O."""
 
 from rollbuild.compiler.compile import Compiler, Target, check_references, run_no_eval
-from rollbuild.compiler.context import Evaluate
+from rollbuild.compiler.context import Evaluate, printed_attribute
 from rollbuild.compiler.order import order_nodes, rank_names
 from rollbuild.compiler.plan import Plan
 from rollbuild.compiler.profile import KickstartCommand, Line, Profile, ScriptSection, Section, WrittenFile
@@ -25,6 +25,7 @@ __all__ = [
     "children_of",
     "is_reserved",
     "order_nodes",
+    "printed_attribute",
     "rank_names",
     "run_no_eval",
     "select_nodes",

@@ -47,6 +47,11 @@ _ROCKS_PROGRAMS = {"/opt/rocks/sbin/gen_root_pw": "Kickstart_PrivateRootPassword
 """Programs of the Rocks front end that only print an attribute: their value is known without running them."""
 
 
+def printed_attribute(program: Eval) -> str | None:
+    """The attribute that a program of the Rocks front end only prints; its value is taken without running it."""
+    return _ROCKS_PROGRAMS.get((program.body.literal or "").strip())
+
+
 @dataclass(slots=True)
 class Context:
     """Attribute values, cluster data and release of one assembly; collects its findings.
@@ -123,7 +128,7 @@ class Context:
             if name not in self.attributes:
                 message = f"attribute {name} is not defined: nothing is put in its place"
                 self.findings.append(warning("UNDEF-ATTR", message, location, f"set it: -A {name}=VALUE"))
-        known = _ROCKS_PROGRAMS.get((program.body.literal or "").strip())
+        known = printed_attribute(program)
         if known and known in self.attributes:
             return self.look_up(known)
         was_dynamic, self.dynamic = self.dynamic, True
