@@ -58,13 +58,13 @@ def command(
     options = replace(options, rolls=_with_paths(options.rolls, paths))
     try:
         workspace = make_workspace(options)
+        report = make_report(session.console, workspace, strict=strict, waiver_files=waiver_files)
     except RollbuildError as problem:
         if form == "text" or problem.exit_code == USAGE:
             raise
         found = problem.findings if isinstance(problem, FindingsError) else (problem.as_finding(),)
         session.console.data(format_findings(found, form))
         return problem.exit_code
-    report = make_report(session.console, workspace, strict=strict, waiver_files=waiver_files)
     profiles = _look_at(workspace, names, report)
     if not no_shell:
         report.add(check_scripts(profiles))
@@ -114,12 +114,14 @@ def _with_paths(rolls: tuple[str, ...], paths: tuple[str, ...]) -> tuple[str, ..
     found = list(rolls or default_rolls())
     for path in paths:
         folder = os.path.abspath(path)
-        if not os.path.isdir(path):
-            # nodes/NAME.xml, site-nodes/NAME.xml or graphs/default/NAME.xml of a roll
-            folder = os.path.dirname(os.path.dirname(folder))
-            folder = os.path.dirname(folder) if os.path.basename(folder) == "graphs" else folder
+        # nodes/NAME.xml, site-nodes/NAME.xml or graphs/default/NAME.xml of a roll, or one of these folders
+        part = folder if os.path.isdir(path) else os.path.dirname(folder)
+        if os.path.basename(part) in ("nodes", "site-nodes", "graphs"):
+            folder = os.path.dirname(part)
+        elif os.path.basename(os.path.dirname(part)) == "graphs":
+            folder = os.path.dirname(os.path.dirname(part))
         if not any(_is_inside(folder, roll) for roll in found):
-            found.append(path if os.path.isdir(path) else os.path.relpath(folder))
+            found.append(path if os.path.abspath(path) == folder else os.path.relpath(folder))
     return tuple(found)
 
 

@@ -173,6 +173,7 @@ def read_description(
 def _check_site_nodes(description: Description, candidates: dict[str, list[_Candidate]]) -> Iterator[Finding]:
     """Files that extend or replace what there is not, which a slip in their names makes so."""
     linked = {name for edge in description.graph.edges for name in (edge.parent, edge.child)}
+    own = [name for name in candidates if not name.startswith(("extend-", "replace-"))]
     for file, found in candidates.items():
         verb, _, name = file.partition("-")
         if verb not in ("extend", "replace") or name in candidates:
@@ -180,11 +181,10 @@ def _check_site_nodes(description: Description, candidates: dict[str, list[_Cand
         if verb == "replace":
             if name not in linked:
                 message = f"there is no node {name} that this could replace"
-                hint = did_you_mean(name, description.node_names)
-                yield warning("SITE-NODE", message, Location(found[0].path), hint)
+                yield warning("SITE-NODE", message, Location(found[0].path), did_you_mean(name, own))
         elif f"replace-{name}" not in candidates:
             message = f"there is no node {name} that this could extend: it is not used"
-            yield warning("SITE-NODE", message, Location(found[0].path), did_you_mean(name, description.node_names))
+            yield warning("SITE-NODE", message, Location(found[0].path), did_you_mean(name, own))
     for file, found in candidates.items():
         name = file.removeprefix("extend-")
         if name != file and (replacement := candidates.get(f"replace-{name}")):

@@ -410,7 +410,8 @@ def test_check_shows_only_what_lies_in_the_paths(site, tree, rollbuild):
 
 def test_check_of_a_roll_that_is_not_among_the_rolls(site, tree, rollbuild):
     tree({"mine/site-nodes/extend-login.xml": "<kickstart><pst/></kickstart>"})
-    for argv in (["mine"], ["mine", "--rolls", "rolls"], ["mine/site-nodes/extend-login.xml"]):
+    paths = ("mine", "mine/site-nodes", "mine/site-nodes/extend-login.xml")
+    for argv in (*([path] for path in paths), ["mine", "--rolls", "rolls"]):
         done = rollbuild("check", *argv, "-A", "server=x")
         assert done.code == 1, argv
         assert "extend-login.xml:1:12: <pst> is no element" in done.err
