@@ -12,7 +12,7 @@ ConditionDirectoryNotEmpty=/etc/rollbuild/boot-{order}.d
 
 [Service]
 Type=oneshot
-ExecStart=/bin/bash -c 'for s in /etc/rollbuild/boot-{order}.d/*.sh; do /bin/bash "$s" && rm -f "$s"; done'
+ExecStart=/bin/bash -c 'for s in /etc/rollbuild/boot-{order}.d/*.sh; do /bin/bash "$$s" && rm -f "$$s"; done'
 
 [Install]
 WantedBy=multi-user.target
