@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rollbuild.commands._shown import counted
 from rollbuild.commands._workspace import Workspace
 from rollbuild.compiler import Profile
 from rollbuild.console import Console
@@ -126,8 +127,3 @@ def count_findings(findings: Iterable[Finding]) -> str:
     counts = Counter(finding.severity for finding in findings)
     judged = (Severity.ERROR, Severity.WARNING)
     return ", ".join(counted(counts[severity], str(severity)) for severity in judged if counts[severity])
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 Kickstart`, `2 Kickstarts`."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")

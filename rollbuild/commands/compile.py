@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rollbuild.commands._options import Session, common_options, pass_session
-from rollbuild.commands._report import Report, count_findings, counted, make_report
+from rollbuild.commands._report import Report, count_findings, make_report
+from rollbuild.commands._shown import counted
 from rollbuild.commands._workspace import Choice, Workspace, make_workspace, workspace_options
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.files import staged_files

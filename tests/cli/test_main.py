@@ -2,7 +2,6 @@ import errno
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -163,8 +162,6 @@ def test_help_lists_every_verb_and_imports_none() -> None:
 
 @pytest.mark.parametrize("verb", main_module.VERBS)
 def test_every_verb_has_a_command(rollbuild: Run, verb: str) -> None:
-    if find_spec(main_module.VERBS[verb][0]) is None:
-        pytest.skip(f"`{verb}` is not written yet")
     outcome = rollbuild(verb, "--help")
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith(f"Usage: rollbuild {verb} ")
