@@ -26,7 +26,8 @@ fi
 
 found=()
 for path in /etc/rollbuild/{ca,accounts,secrets,ssh,users} /etc/munge/munge.key \
-    /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub /root/.ssh/id_ed25519 /root/.ssh/id_ed25519.pub; do
+    /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub /etc/ssh/ssh_host_*_key-cert.pub \
+    /root/.ssh/id_ed25519 /root/.ssh/id_ed25519.pub; do
     [ ! -e "$path" ] || found+=("${path#/}")
 done
 tar -C / --sort=name -cf "$folder/frontend.tar.new" "${found[@]}"
