@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from rollbuild.commands._contents import Content, read_kickstart, read_profile
 from rollbuild.commands._shown import HIDDEN, Secrets, find_secrets, secrets_of
@@ -167,10 +168,26 @@ def _export(revision: str, rolls: Sequence[str], folder: str) -> tuple[str, ...]
 def _unpack(archive: bytes, folder: str, revision: str) -> None:
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-            files.extractall(folder, filter="data")
+            members = [_refuse_climbing(member) for member in files.getmembers()]
+            # Python 3.11.2, which Debian 12 has, knows no filter.
+            safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            files.extractall(folder, members, **safely)
     except (tarfile.TarError, OSError) as problem:
         hint = "links that lead out of the rolls are not followed"
         raise RollbuildError(f"cannot unpack revision {revision}: {problem}", hint=hint) from None
+
+
+def _refuse_climbing(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """A member that stays where it is unpacked; TarError for names and links that lead out, and for devices."""
+    names = [member.name]
+    if member.issym():
+        names.append(os.path.join(os.path.dirname(member.name), member.linkname))
+    elif not (member.isfile() or member.isdir()):
+        raise tarfile.TarError(f"{member.name} is neither a file nor a folder")
+    for name in names:
+        if os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == os.pardir:
+            raise tarfile.TarError(f"{member.name} leads out")
+    return member
 
 
 def _run(arguments: Sequence[str], folder: str) -> Completed:

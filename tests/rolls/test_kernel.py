@@ -281,6 +281,8 @@ def test_trusted_networks(run: Run, host: Tree) -> None:
         text=True,
         check=False,
     )
+    if "be root" in done.stdout + done.stderr:
+        pytest.skip("firewall-offline-cmd wants to be root")
     assert done.returncode == 0, done.stderr
     assert "target: ACCEPT" in done.stdout and "sources: 10.1.0.0/16" in done.stdout
 
