@@ -194,6 +194,18 @@ class Workspace:
                 findings.append(warning("ATTR-NAME", message, attribute.location, hint))
         return tuple(findings)
 
+    def scope_findings(self) -> tuple[Finding, ...]:
+        """Attributes for an appliance that there is not, which a slip in its name makes so."""
+        names = [known.name for known in self.appliances()]
+        findings = []
+        for key in self.attributes.keys_of("appliance"):
+            if key not in names and key not in self.description:
+                own = self.attributes.layers["appliance", key].values()
+                first = min((item.location for item in own if item.location), default=None)
+                message = f"there is no appliance {key}: its attributes are not used"
+                findings.append(warning("ATTR-SCOPE", message, first, did_you_mean(key, names)))
+        return tuple(findings)
+
     def value_findings(self, name: str, value: str, location: Location | None) -> tuple[Finding, ...]:
         """A finding when a value does not fit what a roll declares of its attribute."""
         declaration = self.declared.get(name)

@@ -80,6 +80,7 @@ def _look_at(workspace: Workspace, names: Iterable[str], report: Report) -> list
     profiles = []
     chosen = tuple(names) or workspace.choice.root
     appliances = workspace.chosen_appliances(tuple(names)) if chosen else workspace.appliances()
+    report.add(workspace.scope_findings())
     for appliance in appliances:
         report.add(workspace.attribute_findings(appliance))
         with report.collecting():

@@ -57,6 +57,7 @@ def command(
         raise RollbuildError("-o needs the name of a folder", exit_code=USAGE)
     workspace = make_workspace(Choice(**choice))  # type: ignore[arg-type]
     report = make_report(session.console, workspace, strict=strict)
+    report.add(workspace.scope_findings())
     if hosts_file:
         from rollbuild.commands._hosts import read_hosts
 
