@@ -418,7 +418,9 @@ def test_exports_are_what_exportfs_reads(host: Tree, plain: Profile) -> None:
     # network namespace: in one of its own those of a file server that this runs on stay as they are.
     script = f"""mount -t tmpfs none /var/lib/nfs && mount --bind {exports} /etc/exports || exit 77
 {exportfs} -ar && {exportfs} -s"""
-    done = subprocess.run(["unshare", "--mount", "--net", "sh", "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["unshare", "--mount", "--net", "sh", "-c", script], capture_output=True, text=True, check=False
+    )
     if done.returncode == 77:
         pytest.skip("mount namespaces cannot be had here")
     assert (done.returncode, done.stderr) == (0, "")
