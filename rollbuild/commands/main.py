@@ -2,19 +2,15 @@
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from io import TextIOWrapper
-from typing import TYPE_CHECKING
 
 import click
 
 from rollbuild import __version__
+from rollbuild.commands._lazy import LazyGroup
 from rollbuild.commands._options import Session, common_options
 from rollbuild.errors import INTERRUPTED, USAGE, RollbuildError
 from rollbuild.files import explain_os_error
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
 
 # verb -> module with its `command`, and what the help says. Help and completion import none of them.
 VERBS = {
@@ -24,53 +20,16 @@ VERBS = {
     "graph": ("rollbuild.commands.graph", "Draw the graph of all appliances or of one."),
     "explain": ("rollbuild.commands.explain", "Say why a package, file, line or attribute is there."),
     "diff": ("rollbuild.commands.diff", "Compare what two descriptions compile to, per appliance."),
+    "new": ("rollbuild.commands.new", "Start a new roll."),
+    "roll": ("rollbuild.commands.roll", "Build rolls; add, enable and remove them; bring one to a running host."),
+    "distro": ("rollbuild.commands.distro", "Import OS trees; join them with rolls to distributions."),
 }
-
-
-class _Verbs(click.Group):
-    """A group that imports a verb's module when that verb is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        module, short_help = VERBS[cmd_name]
-        command: click.Command = import_module(module).command
-        command.short_help = short_help
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], VERBS, n=1)
-            meant = f"; did you mean `{near[0]}`?" if near else ""
-            ctx.fail(f"there is no command `{args[0]}`{meant}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(verb, short_help) for verb, (_, short_help) in VERBS.items()])
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
-        from click.shell_completion import CompletionItem
-
-        items = [
-            CompletionItem(verb, help=short_help)
-            for verb, (_, short_help) in VERBS.items()
-            if verb.startswith(incomplete)
-        ]
-        # The group's own would import every verb for its help text; a command's completes the options.
-        return items + click.Command.shell_complete(self, ctx, incomplete)
 
 
 @click.group(
     name="rollbuild",
-    cls=_Verbs,
+    cls=LazyGroup,
+    verbs=VERBS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="rollbuild", message="%(prog)s %(version)s")

@@ -29,11 +29,12 @@ from rollbuild.language.elements import (
 from rollbuild.language.graph import HEAD, TAIL, Appliance, Edge, Graph, Order, read_graph
 from rollbuild.language.names import did_you_mean, is_node_name
 from rollbuild.language.nodes import read_fragment, read_node
-from rollbuild.language.roll import Roll, find_rolls
+from rollbuild.language.roll import DEFAULT_PRIORITY, Roll, find_rolls
 from rollbuild.language.source import Document, Element, Piece, Text, parse_document, read_document
 
 __all__ = [
     "ALWAYS",
+    "DEFAULT_PRIORITY",
     "HEAD",
     "TAIL",
     "Appliance",

@@ -6,6 +6,7 @@ from rollbuild.packages.modules import ModuleStream, hidden_packages
 from rollbuild.packages.repository import AvailablePackage, Relation, Repository
 from rollbuild.packages.resolve import EXCLUDE, INSTALL, PREFER, How, Resolver, Unresolved, Wanted, has_solver
 from rollbuild.packages.sources import RepositoryName, open_repositories, parse_repository_name
+from rollbuild.packages.versions import compare_evr, compare_versions
 
 __all__ = [
     "EXCLUDE",
@@ -25,6 +26,8 @@ __all__ = [
     "Resolver",
     "Unresolved",
     "Wanted",
+    "compare_evr",
+    "compare_versions",
     "has_solver",
     "hidden_packages",
     "open_repositories",

@@ -296,7 +296,7 @@ def test_a_disk_that_is_full_stops_a_fleet_at_once(site, tree, rollbuild, monkey
         calls.append(arguments)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rollbuild.files._write_new", full)
+    monkeypatch.setattr("rollbuild.files.staging.write_new", full)
     done = rollbuild("compile", "--hosts", "hosts.csv", "-A", "server=x", "-o", "out")
     assert done.code == 4
     assert "the disk is full" in done.err

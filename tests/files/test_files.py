@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollbuild import files
 from rollbuild.errors import DISK, REFUSED, RollbuildError
-from rollbuild.files import read_limited, staged_folder, write_atomically, write_many
+from rollbuild.files import read_limited, reading, staged_folder, staging, write_atomically, write_many
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -81,7 +80,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, small_disk: None) -> 
     (tmp_path / "b").write_text("before")
     with pytest.raises(RollbuildError, match=r"cannot write .*/b: no space left") as caught:
         write_many(tmp_path, [("a", b"fits"), ("b", b"does not fit"), ("c", b"never")])
-    assert (caught.value.exit_code, caught.value.hint) == (DISK, files._REMEDIES[errno.ENOSPC])
+    assert (caught.value.exit_code, caught.value.hint) == (DISK, reading._REMEDIES[errno.ENOSPC])
     assert contents(tmp_path) == {"a": b"fits", "b": b"before"}
 
 
@@ -196,7 +195,7 @@ def test_read_without_permission() -> None:
 @pytest.mark.parametrize("before", [True, False], ids=["over old content", "new"])
 def test_a_stage_takes_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool, before: bool) -> None:
     if not exchange:
-        monkeypatch.setattr(files, "_exchange", lambda *_: False)
+        monkeypatch.setattr(staging, "_exchange", lambda *_: False)
     destination = tmp_path / "deep" / "out"
     if before:
         destination.mkdir(parents=True)
@@ -226,11 +225,11 @@ def test_a_failed_second_rename_puts_the_old_content_back(tmp_path: Path, monkey
     real = os.rename
 
     def rename(source: Path, target: Path) -> None:
-        if Path(source).name.startswith(files._STAGE_PREFIX):
+        if Path(source).name.startswith(staging._STAGE_PREFIX):
             raise OSError(errno.EIO, "Input/output error")
         real(source, target)
 
-    monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    monkeypatch.setattr(staging, "_exchange", lambda *_: False)
     monkeypatch.setattr(os, "rename", rename)
     with pytest.raises(RollbuildError, match="input/output error"), staged_folder(tmp_path / "out"):
         pass
@@ -269,7 +268,7 @@ def test_the_stage_of_a_killed_process_is_removed_and_that_of_a_living_one_stays
         "    time.sleep(60)\n"
     )
     argv = [sys.executable, "-c", script, str(tmp_path / "out")]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as process:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
         assert process.stdout is not None
         stage = Path(process.stdout.readline().strip())
         assert (stage / "half").exists()

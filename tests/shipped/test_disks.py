@@ -6,8 +6,7 @@ import time
 import pytest
 from pykickstart.parser import KickstartParser
 from pykickstart.version import makeVersion
-
-from tests.rolls.conftest import Compile, Tree, scripts_of
+from tests.shipped.conftest import Compile, Tree, scripts_of
 
 GIB = 1 << 30
 COLUMNS = ("NAME", "TYPE", "SIZE", "RM", "RO", "TRAN", "LABEL", "FSTYPE", "PTTYPE", "PARTTYPE", "MOUNTPOINT", "PKNAME")

@@ -3,8 +3,7 @@
 import pytest
 from pykickstart.parser import KickstartParser
 from pykickstart.version import makeVersion
-
-from tests.rolls.conftest import Compile, Tree, scripts_of
+from tests.shipped.conftest import Compile, Tree, scripts_of
 
 LOOPBACK = (
     "1: lo: <LOOPBACK,UP> mtu 65536 qdisc noqueue state UNKNOWN mode DEFAULT \\    link/loopback 00:00:00:00:00:00"

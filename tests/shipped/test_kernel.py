@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from pykickstart.parser import KickstartParser
 from pykickstart.version import makeVersion
-
-from tests.rolls.conftest import Compile, Tree, scripts_of
+from tests.shipped.conftest import Compile, Tree, scripts_of
 
 Run = Callable[..., None]
 

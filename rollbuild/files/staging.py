@@ -1,154 +1,21 @@
-"""Reading and writing files so that whatever stops the work leaves what was there before, whole."""
+"""Files and folders that take their places together, when all of them are whole."""
 
 import errno
 import fcntl
-import itertools
 import os
 import signal
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rollbuild.errors import DISK, REFUSED, RollbuildError
-from rollbuild.location import Location
+from rollbuild.errors import REFUSED, RollbuildError
+from rollbuild.files.reading import explain_os_error, explained
+from rollbuild.files.writing import PREFIX, refuse_path, write_new
 
-_PREFIX = ".rollbuild-"
-_STAGE_PREFIX = f"{_PREFIX}stage-"
+_STAGE_PREFIX = f"{PREFIX}stage-"
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
-
-# Temporary names must differ between threads, forked workers and containers that share a folder and a pid.
-_process = os.urandom(4).hex()
-_counter = itertools.count()
-
-_REMEDIES = {
-    errno.ENOSPC: "the disk is full: free some space or write to another disk",
-    errno.EDQUOT: "the disk quota is used up: free some space or ask for more",
-    errno.EROFS: "the file system is mounted read-only: write somewhere else",
-    errno.EACCES: "check the owner and the permissions of the file and of the folders above it",
-    errno.EPERM: "check the owner and the permissions of the file and of the folders above it",
-    errno.ENOENT: "check the spelling, and that the folder exists",
-    errno.ENOTDIR: "a part of this path is a file where a folder is needed",
-    errno.EISDIR: "this is a folder where a file is needed",
-    errno.ENAMETOOLONG: "choose a shorter name",
-    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
-    errno.EBUSY: "it is a mount point or in use: name a folder below it",
-    errno.ELOOP: "its symbolic links point to each other",
-    errno.EIO: "the disk reports a hardware error: look at the system's log",
-}
-
-
-def explain_os_error(error: OSError, doing: str, path: str | os.PathLike[str]) -> RollbuildError:
-    """The refusal, exit code DISK, that tells a user what failed; `doing` reads like `cannot write`."""
-    reason = (error.strerror or str(error) or type(error).__name__).lower()
-    hint = _REMEDIES.get(error.errno or 0, "")
-    return RollbuildError(f"{doing} {os.fspath(path)}: {reason}", hint=hint, exit_code=DISK)
-
-
-@contextmanager
-def _explained(doing: str, path: str | os.PathLike[str]) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise explain_os_error(error, doing, path) from error
-
-
-def read_limited(path: str | os.PathLike[str], limit_bytes: int) -> bytes:
-    """The bytes of a regular file of at most `limit_bytes`.
-
-    Raises RollbuildError: DISK when there is no such file or it cannot be read, or is a folder, pipe or
-    device; REFUSED when it is larger.
-    """
-    location = Location(os.fspath(path))
-    with _explained("cannot read", path):
-        # A named pipe without a writer would block an ordinary open for ever.
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):
-                kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
-                raise RollbuildError(f"this is {kind} where a file is needed", location=location, exit_code=DISK)
-            pieces = []
-            wanted = limit_bytes + 1
-            # The size may be out of date, and is 0 for the files of /proc.
-            while wanted and (piece := os.read(file, min(wanted, max(status.st_size + 1, 65536)))):
-                pieces.append(piece)
-                wanted -= len(piece)
-        finally:
-            os.close(file)
-    if not wanted:
-        raise RollbuildError(
-            f"this file is larger than {limit_bytes:,} bytes",
-            location=location,
-            hint="is it the right file? Nothing of this kind is that large",
-        )
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def write_atomically(path: str | os.PathLike[str], content: bytes, *, mode: int = 0o644, sync: bool = False) -> None:
-    """Write a file so that it is either whole or as it was before.
-
-    `mode` is the permissions, less the umask: 0o600 for what holds a secret. With `sync` the bytes are on
-    the disk before the name is. Raises RollbuildError, exit code DISK.
-    """
-    folder, name = os.path.split(os.fspath(path))
-    write_many(folder or ".", [(name, content)], mode=mode, sync=sync)
-
-
-def write_many(
-    folder: str | os.PathLike[str],
-    items: Iterable[tuple[str, bytes]],
-    *,
-    mode: int = 0o644,
-    sync: bool = False,
-) -> int:
-    """Write files, each atomically, into a folder that exists; return how many.
-
-    Raises RollbuildError: REFUSED for a name that is no plain file name, DISK when the disk refuses. The
-    files written before that stay; no half file does.
-    """
-    count = 0
-    name = ""
-    temporary = f"{_PREFIX}{_process}-{os.getpid()}-{next(_counter)}"
-    with _explained("cannot write into", folder):
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for name, content in items:
-            _refuse_path(name)
-            with _explained("cannot write", os.path.join(folder, name)):
-                try:
-                    _write_new(directory, temporary, content, mode, sync)
-                    os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-                except BaseException:
-                    with suppress(OSError):
-                        os.unlink(temporary, dir_fd=directory)
-                    raise
-            count += 1
-        if sync:
-            with _explained("cannot write into", folder):
-                os.fsync(directory)
-    finally:
-        os.close(directory)
-    return count
-
-
-def _write_new(directory: int, name: str, content: bytes, mode: int, sync: bool) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = os.open(name, flags, mode, dir_fd=directory)
-    try:
-        written = os.write(file, content)
-        while written < len(content):
-            written += os.write(file, memoryview(content)[written:])
-        if sync:
-            os.fsync(file)
-    finally:
-        os.close(file)
-
-
-def _refuse_path(name: str) -> None:
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise RollbuildError(f"{name!r} is no file name", hint="a name here has no folder in it")
 
 
 @contextmanager
@@ -162,20 +29,20 @@ def staged_files(folder: str | os.PathLike[str], *, mode: int = 0o644) -> Iterat
     """
     target = Path(folder)
     made = [path for path in (target, *target.parents) if not path.exists()]
-    with _explained("cannot write into", folder):
+    with explained("cannot write into", folder):
         target.mkdir(parents=True, exist_ok=True)
         _remove_dead_stages(target)
         stage, lock = _make_stage(target, 0o700)
 
     def write(name: str, content: bytes) -> None:
-        _refuse_path(name)
-        with _explained("cannot write", os.path.join(folder, name)):
-            _write_new(lock, name, content, mode, False)
+        refuse_path(name)
+        with explained("cannot write", os.path.join(folder, name)):
+            write_new(lock, name, content, mode, False)
 
     done = False
     try:
         yield write
-        with _explained("cannot write into", folder):
+        with explained("cannot write into", folder):
             directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 names = sorted(os.listdir(lock))  # also what forked workers have written
@@ -229,7 +96,7 @@ def staged_folder(destination: str | os.PathLike[str], *, mode: int = 0o755) -> 
     """
     # A link keeps pointing where it points: what it names is replaced.
     target = Path(os.path.realpath(destination))
-    with _explained("cannot write", destination):
+    with explained("cannot write", destination):
         if target.exists() and not target.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         if Path.cwd().is_relative_to(target):
@@ -243,7 +110,7 @@ def staged_folder(destination: str | os.PathLike[str], *, mode: int = 0o755) -> 
         stage, lock = _make_stage(target.parent, mode)
     try:
         yield stage
-        with _explained("cannot write", destination):
+        with explained("cannot write", destination):
             _swap(stage, target)
     finally:
         # After a swap of two folders the stage's name is that of the old content.
@@ -294,7 +161,7 @@ def _swap(stage: Path, target: Path) -> None:
         os.rename(stage, target)
     elif not _exchange(stage, target):
         # Not a stage's name: if this process is killed between the renames, nobody removes the old content.
-        old = target.with_name(f"{_PREFIX}old-{os.urandom(4).hex()}")
+        old = target.with_name(f"{PREFIX}old-{os.urandom(4).hex()}")
         os.rename(target, old)
         try:
             os.rename(stage, target)

@@ -1,0 +1,83 @@
+"""Which roll: its name, version, release and architecture, and what one roll asks of others."""
+
+import re
+from dataclasses import dataclass
+
+from rollbuild.errors import RollbuildError
+from rollbuild.packages import compare_versions
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
+_OLD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~^+]*\Z")
+_ARCH = re.compile(r"(?:x86_64|aarch64|ppc64le|s390x|i386|noarch)\Z")
+_REQUIREMENT = re.compile(r"\s*(?P<name>\S+?)\s*(?:(?P<sign><=|>=|=|<|>)\s*(?P<version>\S+)\s*)?\Z")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RollId:
+    """A roll, exactly; its text is `NAME-VERSION-RELEASE.ARCH`. The parts are names of folders too."""
+
+    name: str
+    version: str
+    release: str
+    arch: str
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.version}-{self.release}.{self.arch}"
+
+    def __post_init__(self) -> None:
+        """Refuse parts that could lead elsewhere as names of folders. Raises RollbuildError."""
+        for what, text, shape in (
+            ("name", self.name, _OLD_NAME),
+            ("version", self.version, _VERSION),
+            ("release", self.release, _VERSION),
+        ):
+            if not shape.match(text):
+                hint = "letters, digits and dots are allowed, first a letter or digit"
+                raise RollbuildError(f"{text!r} is no {what} of a roll", hint=hint)
+        if not _ARCH.match(self.arch):
+            raise RollbuildError(
+                f"{self.arch!r} is no architecture of a roll", hint="x86_64, aarch64, ppc64le, s390x, i386 or noarch"
+            )
+
+
+def is_roll_name(name: str) -> bool:
+    """Whether a new roll may have this name: lower-case letters, digits and `. _ -`, first a letter or digit."""
+    return bool(_NAME.match(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A roll that another one asks for, or cannot be with: `NAME`, or `NAME >= VERSION` (also <, <=, =, >)."""
+
+    name: str
+    sign: str = ""
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.sign} {self.version}" if self.sign else self.name
+
+    def is_met_by(self, roll: RollId) -> bool:
+        """Whether a roll has the name and a fitting version, compared as RPM does; its release counts if named."""
+        if roll.name != self.name:
+            return False
+        if not self.sign:
+            return True
+        own = f"{roll.version}-{roll.release}" if "-" in self.version else roll.version
+        order = compare_evr_text(own, self.version)
+        return {"<": order < 0, "<=": order <= 0, "=": order == 0, ">=": order >= 0, ">": order > 0}[self.sign]
+
+
+def compare_evr_text(one: str, other: str) -> int:
+    """Below, equal to or above 0 as `VERSION` or `VERSION-RELEASE` is older than, the same as or newer than another."""
+    version, _, release = one.partition("-")
+    other_version, _, other_release = other.partition("-")
+    return compare_versions(version, other_version) or compare_versions(release, other_release)
+
+
+def parse_requirement(text: str) -> Requirement:
+    """A requirement as written in roll.yaml. Raises RollbuildError."""
+    match = _REQUIREMENT.match(text)
+    if match is None or not _OLD_NAME.match(match["name"]):
+        raise RollbuildError(f"{text!r} does not name a roll", hint="write it as in: kernel, or: kernel >= 2.0")
+    return Requirement(match["name"], match["sign"] or "", match["version"] or "")
