@@ -5,6 +5,7 @@ from rollbuild.compiler.context import Evaluate, printed_attribute
 from rollbuild.compiler.order import order_nodes, rank_names
 from rollbuild.compiler.plan import Plan
 from rollbuild.compiler.profile import KickstartCommand, Line, Profile, ScriptSection, Section, WrittenFile
+from rollbuild.compiler.rollscript import write_script
 from rollbuild.compiler.script import RESERVED, is_reserved
 from rollbuild.compiler.select import Selection, children_of, select_nodes
 
@@ -29,4 +30,5 @@ __all__ = [
     "rank_names",
     "run_no_eval",
     "select_nodes",
+    "write_script",
 ]

@@ -150,6 +150,23 @@ class Compiler:
             findings=tuple(context.findings),
         )
 
+    def compile_roll(self, target: Target, roll: str) -> Profile:
+        """The part of a target that one roll brings: its nodes, whole, and its additions to nodes of other rolls."""
+        selection, names = self.select(target.root, target.attributes)
+        parts = (_part_of(node, roll) for node in self.read_nodes(selection, names))
+        nodes = tuple(node for node in parts if node.files)
+        context = Context(target.attributes, self._cluster, self.release, self.evaluate)
+        return Profile(
+            name=target.name,
+            appliance=target.appliance,
+            release=self.release.name,
+            root=target.root,
+            attributes=target.attributes,
+            nodes=tuple(node.name for node in nodes),
+            sections=tuple(unit.assemble(context) for unit in _make_units(target.appliance, nodes, target.attributes)),
+            findings=tuple(context.findings),
+        )
+
     def plan(self, target: Target, varying: Iterable[str]) -> Plan:
         """A plan for hosts that differ from the target in the `varying` attributes only, conditions aside."""
         decided = self.decide(target)
@@ -185,6 +202,12 @@ def check_references(description: Description) -> tuple[Finding, ...]:
             message = f"no edge leads to node {name}: no appliance has it"
             findings.append(note("NODE-UNUSED", message, Location(description.path_of(name))))
     return tuple(findings)
+
+
+def _part_of(node: Node, roll: str) -> Node:
+    if node.files[0].roll == roll:
+        return node
+    return Node(node.name, tuple(file for file in node.files if file.roll == roll))
 
 
 def _make_units(appliance: str, nodes: tuple[Node, ...], attributes: Mapping[str, str]) -> Iterator[Unit]:
