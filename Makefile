@@ -3,7 +3,7 @@ export PYTHON
 # An empty environment has no PATH at all.
 export PATH := $(or $(PATH),/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
 
-.PHONY: help demo test lint test-boot test-programs bench clean setup-demo setup-test
+.PHONY: help demo test lint test-boot test-programs rollbuild-roll bench clean setup-demo setup-test
 
 help:
 	@echo 'make demo       compile and check the shipped appliances for el8, el9 and el10'
@@ -11,6 +11,7 @@ help:
 	@echo 'make lint       formatting, lint, types, shell scripts'
 	@echo 'make test-boot  the tests that boot real machines'
 	@echo 'make test-programs  install the programs that some tests need (root)'
+	@echo 'make rollbuild-roll  build the roll that brings rollbuild to a front end (rpmbuild, and a package index in reach)'
 	@echo 'make bench      time compiling'
 	@echo 'make clean      remove .venv, build/ and caches'
 	@echo 'Each of them sets up .venv first. PYTHON=... chooses the Python (3.11 or newer).'
@@ -35,6 +36,10 @@ test-boot: setup-test
 
 test-programs:
 	@sh tools/test-programs.sh
+
+rollbuild-roll: setup-demo
+	.venv/bin/python tools/rollbuild_roll.py build/rollbuild-roll/rollbuild
+	.venv/bin/rollbuild roll build build/rollbuild-roll/rollbuild -o build/rolls
 
 bench: setup-test
 	.venv/bin/python -m pytest -q tests/bench --benchmark-enable --benchmark-columns=min,median,stddev,rounds

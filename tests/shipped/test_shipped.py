@@ -26,7 +26,6 @@ ROLLS = sorted(path.name for path in (SOURCES / "rolls").iterdir())
 
 # Attributes of a site that uses everything.
 FULL = {
-    "install_rollbuild": "yes",
     "ksmac": "52:54:00:12:34:56",
     "hostaddr": "10.1.255.254",
     "kdump": "yes",
