@@ -95,6 +95,8 @@ class Release:
     absent_in_installer: Mapping[str, str]
     unfit_in_chroot: Mapping[str, str]
     gone: Mapping[str, str]
+    boot_options: frozenset[str]
+    boot_options_plain: bool
 
 
 @cache
@@ -132,6 +134,8 @@ def load_release(name: str) -> Release:
         absent_in_installer=MappingProxyType(facts["absent_in_installer"]),
         unfit_in_chroot=MappingProxyType(facts["unfit_in_chroot"]),
         gone=MappingProxyType(facts["gone"]),
+        boot_options=frozenset(facts["boot_options"].split()),
+        boot_options_plain=facts["boot_options_plain"],
     )
 
 
