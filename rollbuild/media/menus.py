@@ -1,0 +1,117 @@
+"""Texts for boot loaders, from templates that a site may replace."""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollbuild.errors import USAGE, RollbuildError
+from rollbuild.files import read_limited
+from rollbuild.location import Location
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.sandbox import SandboxedEnvironment
+
+_LIMIT = 1024 * 1024
+_GRUB_PLAIN = re.compile(r"[A-Za-z0-9@%+=:,./_-]+\Z")
+_IPXE_UNFIT = re.compile(r"\$\{|&&|\|\|")
+
+
+class Menus:
+    """The templates of boot loaders: rollbuild's own, or those of the same name in a site's folder."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """`folder` holds the site's templates. Raises RollbuildError when it holds one that nothing uses."""
+        self._own = {
+            entry.name.removesuffix(".j2"): entry.read_text(encoding="utf-8")
+            for entry in files("rollbuild.media").joinpath("templates").iterdir()
+            if entry.name.endswith(".j2")
+        }
+        self._folder = folder
+        self._made: dict[str, Template] = {}
+        if folder is not None:
+            if not folder.is_dir():
+                raise RollbuildError(f"there is no folder {folder} of templates", exit_code=USAGE)
+            for path in sorted(folder.glob("*.j2")):
+                if path.name.removesuffix(".j2") not in self._own:
+                    known = ", ".join(f"{name}.j2" for name in self.names)
+                    raise RollbuildError(f"nothing uses the template {path}", hint=f"there is: {known}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the templates, without `.j2`."""
+        return tuple(sorted(self._own))
+
+    def write(self, name: str, values: Mapping[str, Any]) -> bytes:
+        """The text of a template for these values. Raises RollbuildError with the line of a template that fails."""
+        import jinja2
+
+        try:
+            if name not in self._made:
+                self._made[name] = self._environment.get_template(name)
+            return self._made[name].render(values).encode()
+        except jinja2.TemplateSyntaxError as problem:
+            place = Location(problem.filename or name, problem.lineno)
+            raise RollbuildError(problem.message or "not a template", location=place) from None
+        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as problem:
+            raise RollbuildError(
+                f"this template cannot be used: {problem}",
+                location=self._place_of(problem, name),
+                hint="docs/reference/boot-menus.md lists what each template gets",
+            ) from None
+
+    def _load(self, name: str) -> tuple[str, str, None] | None:
+        path = self._folder / f"{name}.j2" if self._folder is not None else None
+        if path is not None and path.is_file():
+            try:
+                return read_limited(path, _LIMIT).decode(), str(path), None
+            except UnicodeDecodeError:
+                raise RollbuildError("this template is not UTF-8", location=Location(str(path))) from None
+        return (self._own[name], f"{name}.j2", None) if name in self._own else None
+
+    def _place_of(self, problem: BaseException, name: str) -> Location:
+        """Where in a template an exception arose; the line of the innermost template that it went through."""
+        trace, place = problem.__traceback__, Location(f"{name}.j2")
+        while trace is not None:
+            if (file := trace.tb_frame.f_code.co_filename).endswith(".j2"):
+                place = Location(file, trace.tb_lineno)
+            trace = trace.tb_next
+        return place
+
+    @cached_property
+    def _environment(self) -> "SandboxedEnvironment":
+        from jinja2 import FunctionLoader, StrictUndefined
+        from jinja2.sandbox import SandboxedEnvironment
+
+        environment = SandboxedEnvironment(
+            loader=FunctionLoader(self._load),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,  # these are no web pages
+        )
+        environment.filters.update(grub=quote_for_grub, ipxe=check_for_ipxe)
+        return environment
+
+
+def quote_for_grub(word: str) -> str:
+    """A word as GRUB's script reads it: in single quotes where it holds more than plain characters.
+
+    Raises ValueError for what quotes cannot hold.
+    """
+    if _GRUB_PLAIN.match(word):
+        return word
+    if "'" in word or "\n" in word:
+        raise ValueError(f"GRUB takes no quote and no line end in {word!r}")
+    return f"'{word}'"
+
+
+def check_for_ipxe(word: str) -> str:
+    """The same word, which iPXE's script takes as it is. Raises ValueError for what that would read otherwise."""
+    if _IPXE_UNFIT.search(word) or any(char.isspace() for char in word):
+        raise ValueError(f"iPXE would read {word!r} otherwise")
+    return word
