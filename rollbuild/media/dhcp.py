@@ -1,0 +1,86 @@
+"""Configuration of DHCP servers for a netboot tree: dnsmasq and Kea, from the same table as the loaders' files."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rollbuild.media.menus import Menus
+from rollbuild.media.table import BootHost, BootNetwork
+
+# RFC 4578 and the IANA list of processor architectures: what a firmware says of itself in option 93.
+_BIOS, _UEFI, _UEFI_HTTP = (0,), (7, 9), (16,)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaders:
+    """What each firmware fetches first, as paths from the netboot tree; empty for what the tree does not have."""
+
+    bios: str = ""
+    uefi: str = ""
+    uefi_http: str = ""
+    ipxe: str = "ipxe/boot.ipxe"
+
+
+def dhcp_files(
+    hosts: Sequence[BootHost], network: BootNetwork, menus: Menus, loaders: Loaders, *, tftp_root: str
+) -> Iterator[tuple[str, bytes]]:
+    """(path from the tree, content) of the servers' configuration.
+
+    Only hosts of the table get an answer: what else asks starts from its own disk. `tftp_root` is the tree's folder,
+    which dnsmasq serves by TFTP; Kea needs a TFTP server beside it.
+    """
+    values = {"network": network, "hosts": hosts, "loaders": loaders, "tftp_root": tftp_root}
+    yield "dhcp/dnsmasq.conf", menus.write("dnsmasq", values)
+    yield "dhcp/dnsmasq.hosts", menus.write("dnsmasq-hosts", values)
+    yield "dhcp/kea-dhcp4.json", (json.dumps(_kea(hosts, network, loaders), indent=2) + "\n").encode()
+
+
+def _kea(hosts: Sequence[BootHost], network: BootNetwork, loaders: Loaders) -> dict[str, Any]:
+    server = str(network.server)
+    classes: list[dict[str, Any]] = []
+    if loaders.ipxe:
+        url = f"{network.url}/{loaders.ipxe}"
+        classes.append({"name": "ipxe", "test": "option[77].hex == 'iPXE'", "boot-file-name": url})
+    first = "" if not loaders.ipxe else " and not member('ipxe')"
+    for name, numbers, loader in (("bios", _BIOS, loaders.bios), ("uefi", _UEFI, loaders.uefi)):
+        if loader:
+            test = _one_of(numbers) + first
+            classes.append({"name": name, "test": test, "next-server": server, "boot-file-name": loader})
+    if loaders.uefi_http:
+        classes.append(
+            {
+                "name": "uefi-http",
+                "test": _one_of(_UEFI_HTTP) + first,
+                "boot-file-name": f"{network.url}/{loaders.uefi_http}",
+                # The firmware takes the answer only when it says that it is one for HTTP Boot.
+                "option-data": [{"name": "vendor-class-identifier", "data": "HTTPClient", "always-send": True}],
+            }
+        )
+    options = [
+        ("routers", network.gateway),
+        ("domain-name-servers", ", ".join(network.nameservers)),
+        ("domain-name", network.domain),
+        ("domain-search", network.domain),
+    ]
+    subnet = {
+        "id": 1,
+        "subnet": str(network.network),
+        "authoritative": True,
+        "option-data": [{"name": name, "data": data} for name, data in options if data],
+        "reservations": [{"hw-address": host.mac, "ip-address": host.address, "hostname": host.name} for host in hosts],
+    }
+    return {
+        "Dhcp4": {
+            "interfaces-config": {"interfaces": ["*"], "dhcp-socket-type": "raw"},
+            "lease-database": {"type": "memfile", "persist": True, "name": "/var/lib/kea/kea-leases4.csv"},
+            "valid-lifetime": 3600,
+            "client-classes": classes,
+            "subnet4": [subnet],
+        }
+    }
+
+
+def _one_of(numbers: Sequence[int]) -> str:
+    tests = " or ".join(f"option[93].hex == 0x{number:04x}" for number in numbers)
+    return f"({tests})" if len(numbers) > 1 else tests
