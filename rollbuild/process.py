@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ _PACKAGES = {
     "mcopy": ("mtools", "mtools"),
     "mformat": ("mtools", "mtools"),
     "mkfs.fat": ("dosfstools", "dosfstools"),
+    "mkfs.vfat": ("dosfstools", "dosfstools"),
     "mksquashfs": ("squashfs-tools", "squashfs-tools"),
     "mmd": ("mtools", "mtools"),
     "qemu-img": ("qemu-utils", "qemu-img"),
@@ -63,18 +64,20 @@ def run_program(
     cwd: str | os.PathLike[str] | None = None,
     output_limit: int = _OUTPUT_LIMIT,
     package: tuple[str, str] | None = None,
+    tell: Callable[[bytes], object] | None = None,
 ) -> Completed:
     """Run `argv` and wait until it ends and closes its output; any exit status is the caller's to judge.
 
     `timeout` is in seconds; `env` replaces the environment; `output_limit` is in bytes, standard output and
     standard error together. `package` names the program's package on (Debian, Enterprise Linux).
+    `tell` is given each piece of standard error as it comes.
     Raises RollbuildError: MISSING_PROGRAM when there is no such program, REFUSED when it exceeds a limit. The
     program and all that it started are then killed, as they are when the caller is interrupted.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     process = _start(argv, input, env, cwd, package)
     try:
-        stdout, stderr = _exchange_data(process, argv, input or b"", deadline, output_limit)
+        stdout, stderr = _exchange_data(process, argv, input or b"", deadline, output_limit, tell)
         process.wait(_remaining(deadline))
     except BaseException as error:
         # Until it is waited for, the process keeps its id, and so its group's, from being used anew.
@@ -142,6 +145,7 @@ def _exchange_data(
     input: bytes,
     deadline: float | None,
     output_limit: int,
+    tell: Callable[[bytes], object] | None,
 ) -> tuple[bytes, bytes]:
     assert process.stdout is not None and process.stderr is not None  # noqa: S101 - for the type checker
     stdout, stderr = bytearray(), bytearray()
@@ -165,6 +169,8 @@ def _exchange_data(
                     continue
                 chunk = os.read(key.fd, _CHUNK)
                 key.data.extend(chunk)
+                if tell is not None and key.data is stderr and chunk:
+                    tell(chunk)
                 if not chunk:
                     selector.unregister(key.fileobj)
                 if len(stdout) + len(stderr) > output_limit:

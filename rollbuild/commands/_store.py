@@ -1,13 +1,20 @@
-"""The option --store, and where the store is without it."""
+"""The option --store, where the store is without it, and how what happens in it is shown."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from rollbuild.console import Console
+from rollbuild.errors import RollbuildError
+from rollbuild.findings import Finding, Severity
 from rollbuild.rolls import Store
+
+if TYPE_CHECKING:
+    from rollbuild.rolls import Change
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _CHECKOUT = Path("build/store")
@@ -35,3 +42,65 @@ def find_store(named: str | None) -> Store:
     if _CHECKOUT.is_dir() or Path("rolls").is_dir() or not front_end.is_dir():
         return Store(_CHECKOUT)
     return Store(front_end)
+
+
+def show_size(size: int) -> str:
+    """Bytes for people: `812 KiB`, `1.4 MiB`."""
+    if size < 1024:
+        return f"{size} bytes"
+    amount, unit = size / 1024, "KiB"
+    for larger in ("MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.0f} {unit}" if unit == "KiB" else f"{amount:.1f} {unit}"
+
+
+def print_findings(console: Console, findings: Iterable[Finding]) -> None:
+    """Findings about rolls for a person; notes only with -v."""
+    for finding in findings:
+        if finding.severity is not Severity.NOTE or console.verbosity > 0:
+            console.print_finding(finding)
+
+
+def show_change(console: Console, change: "Change", nothing: str) -> None:
+    """Tell which rolls are enabled and disabled now; `nothing` is what to say when none changed."""
+    print_findings(console, change.findings)
+    for roll in change.enabled:
+        console.say(f"enabled {roll}")
+    for roll in change.disabled:
+        console.say(f"disabled {roll}")
+    if not change.enabled and not change.disabled:
+        console.say(nothing)
+    elif any(finding.severity is Severity.ERROR for finding in change.findings):
+        raise RollbuildError("this is done, but a distribution of the enabled rolls cannot be made")
+
+
+class MebibyteProgress:
+    """A progress bar in MiB, whose total may be told after the work began."""
+
+    def __init__(self, console: Console, label: str) -> None:
+        self._console, self._label = console, label
+        self._stack = ExitStack()
+        self._advance: Callable[..., None] | None = None
+        self._rest = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def expect(self, total: int) -> None:
+        """Start (anew) for so many bytes."""
+        self._stack.close()
+        self._rest = 0
+        self._advance = self._stack.enter_context(self._console.progress((total >> 20) + 1, f"{self._label} (MiB)"))
+
+    def advance(self, size: int) -> None:
+        """Take note of bytes."""
+        if self._advance is None:
+            self._advance = self._stack.enter_context(self._console.progress(None, f"{self._label} (MiB)"))
+        steps, self._rest = divmod(self._rest + size, 1 << 20)
+        if steps:
+            self._advance(steps)

@@ -1,6 +1,15 @@
 """Files: read with limits, written whole or not at all, staged, linked and locked."""
 
-from rollbuild.files.linking import copy_file, copy_symlink, digest_file, link_file, link_tree, walk_tree
+from rollbuild.files.linking import (
+    copy_file,
+    copy_symlink,
+    digest_file,
+    link_file,
+    link_names,
+    link_tree,
+    make_folder,
+    walk_tree,
+)
 from rollbuild.files.locking import locked
 from rollbuild.files.reading import explain_os_error, explained, read_limited
 from rollbuild.files.staging import staged_files, staged_folder
@@ -13,8 +22,10 @@ __all__ = [
     "explain_os_error",
     "explained",
     "link_file",
+    "link_names",
     "link_tree",
     "locked",
+    "make_folder",
     "read_limited",
     "staged_files",
     "staged_folder",

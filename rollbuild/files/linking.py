@@ -5,7 +5,7 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from rollbuild.errors import REFUSED, RollbuildError
@@ -14,6 +14,7 @@ from rollbuild.location import Location
 
 _FICLONE = 0x40049409
 _CHUNK = 1024 * 1024
+_FOLDER_MODE = 0o755
 _NO_LINK = frozenset((errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS))
 """Another file system, too many links (ext4: 65,000), fs.protected_hardlinks, no links at all: a copy does."""
 
@@ -88,29 +89,77 @@ def walk_tree(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                 yield f"{entry.name}/{name}", below
 
 
+def link_names(
+    source: Path, target: Path, names: Iterable[tuple[str, str]], *, advance: Callable[[], object] | None = None
+) -> int:
+    """Give files of one folder names in another, which both exist; how many could be linked.
+
+    `names`: (name in `source`, new name in `target`). The others are copied; see `link_file`. Much faster than
+    `link_file` for each, as the kernel looks up the two folders once. Raises RollbuildError, exit code DISK.
+    """
+    linked = 0
+    with explained("cannot read", source):
+        reader = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with explained("cannot write into", target):
+            writer = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name, new in names:
+                try:
+                    os.link(name, new, src_dir_fd=reader, dst_dir_fd=writer, follow_symlinks=False)
+                    linked += 1
+                except OSError:
+                    # Copies it where that is the remedy, else says what is wrong.
+                    linked += link_file(os.path.join(source, name), os.path.join(target, new))
+                if advance is not None:
+                    advance()
+        finally:
+            os.close(writer)
+    finally:
+        os.close(reader)
+    return linked
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that all may read, whatever the umask. Raises OSError."""
+    os.mkdir(path, _FOLDER_MODE)
+    if stat.S_IMODE(os.lstat(path).st_mode) != _FOLDER_MODE:
+        os.chmod(path, _FOLDER_MODE)
+
+
 def link_tree(source: Path, target: Path, *, advance: Callable[[], object] | None = None) -> int:
     """Make `target` (its parent exists, it does not) a tree of the same files as `source`; how many files it has.
 
-    Files are linked (see `link_file`), folders made anew (mode 755), symbolic links copied as they are. Raises
-    RollbuildError: REFUSED for pipes, devices and links that lead out of the tree, DISK when the disk refuses.
+    Files are linked (see `link_file`), folders made anew (mode 755, whatever the umask), symbolic links copied as they
+    are. Raises RollbuildError: REFUSED for pipes, devices and links that lead out of the tree, DISK when the disk
+    refuses.
     """
-    count = 0
     with explained("cannot write", target):
-        os.mkdir(target, 0o755)
-    for name, status in walk_tree(source):
-        here, there = os.path.join(source, name), os.path.join(target, name)
-        if stat.S_ISDIR(status.st_mode):
-            with explained("cannot write", there):
-                os.mkdir(there, 0o755)
-        elif stat.S_ISREG(status.st_mode):
-            link_file(here, there)
-            count += 1
-            if advance is not None:
-                advance()
-        elif stat.S_ISLNK(status.st_mode):
-            copy_symlink(here, there, name)
+        make_folder(target)
+    return _link_below(os.fspath(source), os.fspath(target), "", advance)
+
+
+def _link_below(source: str, target: str, inside: str, advance: Callable[[], object] | None) -> int:
+    """Link what a folder holds into one that exists; `inside` is the path of both from the top of their trees."""
+    with explained("cannot read", source):
+        entries = sorted(os.scandir(source), key=lambda entry: entry.name)
+    files, folders = [], []
+    for entry in entries:
+        if entry.is_symlink():
+            copy_symlink(entry.path, os.path.join(target, entry.name), os.path.join(inside, entry.name))
+        elif entry.is_file(follow_symlinks=False):
+            files.append((entry.name, entry.name))
+        elif entry.is_dir(follow_symlinks=False):
+            folders.append(entry.name)
         else:
-            raise RollbuildError("this is a pipe, a device or a socket, not a file", location=Location(here))
+            raise RollbuildError("this is a pipe, a device or a socket, not a file", location=Location(entry.path))
+    link_names(source, target, files, advance=advance)
+    count = len(files)
+    for name in folders:
+        there = os.path.join(target, name)
+        with explained("cannot write", there):
+            make_folder(there)
+        count += _link_below(os.path.join(source, name), there, os.path.join(inside, name), advance)
     return count
 
 

@@ -29,6 +29,11 @@ from rollbuild.language.elements import (
 from rollbuild.language.graph import HEAD, TAIL, Appliance, Edge, Graph, Order, read_graph
 from rollbuild.language.names import did_you_mean, is_node_name
 from rollbuild.language.nodes import read_fragment, read_node
+from rollbuild.language.plain_yaml import Mapping as YamlMapping
+from rollbuild.language.plain_yaml import Node as YamlNode
+from rollbuild.language.plain_yaml import Scalar as YamlScalar
+from rollbuild.language.plain_yaml import Sequence as YamlSequence
+from rollbuild.language.plain_yaml import read_yaml
 from rollbuild.language.roll import DEFAULT_PRIORITY, Roll, find_rolls
 from rollbuild.language.source import Document, Element, Piece, Text, parse_document, read_document
 
@@ -64,6 +69,10 @@ __all__ = [
     "Script",
     "Template",
     "Text",
+    "YamlMapping",
+    "YamlNode",
+    "YamlScalar",
+    "YamlSequence",
     "check_name",
     "collect_defaults",
     "compile_condition",
@@ -81,5 +90,6 @@ __all__ = [
     "read_fragment",
     "read_graph",
     "read_node",
+    "read_yaml",
     "shell_risk",
 ]

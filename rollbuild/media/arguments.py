@@ -101,11 +101,16 @@ def check_arguments(
             new = {"ksdevice": "ip= and BOOTIF=", "kssendmac": "inst.ks.sendmac", "kssendsn": "inst.ks.sendsn"}
             hint = f"it is called {new.get(name, f'inst.{name}')} now" if name in new or _has(release, name) else ""
             findings.append(warning("BOOT-ARGUMENT", message, location, hint))
+    return (*findings, *check_length(arguments, location))
+
+
+def check_length(arguments: Iterable[str], location: Location | None = None) -> tuple[Finding, ...]:
+    """A finding when the arguments are more than a kernel's line takes."""
     length = len(" ".join(arguments)) + 1
-    if length > LINE_LIMIT:
-        message = f"the kernel's line has {length:,} characters; {LINE_LIMIT - 1:,} are the most"
-        findings.append(error("BOOT-ARGUMENT", message, location, "shorten URLs or leave arguments out"))
-    return tuple(findings)
+    if length <= LINE_LIMIT:
+        return ()
+    message = f"the kernel's line has {length - 1:,} characters; {LINE_LIMIT - 1:,} are the most"
+    return (error("BOOT-ARGUMENT", message, location, "shorten URLs or leave arguments out"),)
 
 
 def _has(release: Release, name: str) -> bool:

@@ -1,25 +1,18 @@
 """Configuration of DHCP servers for a netboot tree: dnsmasq and Kea, from the same table as the loaders' files."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from rollbuild.errors import RollbuildError
+from rollbuild.media.loaders import Loaders
 from rollbuild.media.menus import Menus
 from rollbuild.media.table import BootHost, BootNetwork
 
 # RFC 4578 and the IANA list of processor architectures: what a firmware says of itself in option 93.
 _BIOS, _UEFI, _UEFI_HTTP = (0,), (7, 9), (16,)
-
-
-@dataclass(frozen=True, slots=True)
-class Loaders:
-    """What each firmware fetches first, as paths from the netboot tree; empty for what the tree does not have."""
-
-    bios: str = ""
-    uefi: str = ""
-    uefi_http: str = ""
-    ipxe: str = "ipxe/boot.ipxe"
+_PLAIN_PATH = re.compile(r"/[\w./+@:-]*")
 
 
 def dhcp_files(
@@ -28,8 +21,14 @@ def dhcp_files(
     """(path from the tree, content) of the servers' configuration.
 
     Only hosts of the table get an answer: what else asks starts from its own disk. `tftp_root` is the tree's folder,
-    which dnsmasq serves by TFTP; Kea needs a TFTP server beside it.
+    which dnsmasq serves by TFTP; Kea needs a TFTP server beside it. Raises RollbuildError for a path that dnsmasq
+    would read otherwise.
     """
+    if not _PLAIN_PATH.fullmatch(tftp_root):
+        raise RollbuildError(
+            f"the path {tftp_root!r} cannot stand in the configuration of dnsmasq",
+            hint="use letters, digits and /._-+@: in it; --tftp-root names where the serving machine has the tree",
+        )
     values = {"network": network, "hosts": hosts, "loaders": loaders, "tftp_root": tftp_root}
     yield "dhcp/dnsmasq.conf", menus.write("dnsmasq", values)
     yield "dhcp/dnsmasq.hosts", menus.write("dnsmasq-hosts", values)
@@ -70,15 +69,14 @@ def _kea(hosts: Sequence[BootHost], network: BootNetwork, loaders: Loaders) -> d
         "option-data": [{"name": name, "data": data} for name, data in options if data],
         "reservations": [{"hw-address": host.mac, "ip-address": host.address, "hostname": host.name} for host in hosts],
     }
-    return {
-        "Dhcp4": {
-            "interfaces-config": {"interfaces": ["*"], "dhcp-socket-type": "raw"},
-            "lease-database": {"type": "memfile", "persist": True, "name": "/var/lib/kea/kea-leases4.csv"},
-            "valid-lifetime": 3600,
-            "client-classes": classes,
-            "subnet4": [subnet],
-        }
+    content: dict[str, Any] = {
+        "interfaces-config": {"interfaces": ["*"], "dhcp-socket-type": "raw"},
+        "lease-database": {"type": "memfile", "persist": True, "name": "/var/lib/kea/kea-leases4.csv"},
+        "valid-lifetime": 3600,
     }
+    if classes:  # Kea refuses an empty list of them
+        content["client-classes"] = classes
+    return {"Dhcp4": {**content, "subnet4": [subnet]}}
 
 
 def _one_of(numbers: Sequence[int]) -> str:

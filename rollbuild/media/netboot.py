@@ -1,22 +1,29 @@
 """The netboot tree's files: every loader's, made from one table of hosts so that they cannot differ."""
 
-import hashlib
-import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rollbuild.errors import RollbuildError
-from rollbuild.files import explained, read_limited, write_atomically
-from rollbuild.location import Location
+from rollbuild.distribution import Generation
+from rollbuild.files import locked, read_limited
+from rollbuild.media.dhcp import dhcp_files
+from rollbuild.media.loaders import FoundLoaders
 from rollbuild.media.menus import Menus
+from rollbuild.media.placing import (
+    IMAGES,
+    Written,
+    make_public,
+    place_images,
+    read_images,
+    remove_images,
+    update_tree,
+)
 from rollbuild.media.table import BootHost, BootNetwork
 
-RECORD = "netboot.json"
-_FORMAT = 1
-_RECORD_LIMIT = 256 * 1024 * 1024
+_LOCK = ".netboot.lock"
+_MENU_LIMIT = 1024 * 1024
 _HOST_FILES = (
     ("pxelinux-host", "pxelinux.cfg/{dashed}"),
     ("grub-host", "grub/grub.cfg-{dashed}"),
@@ -25,6 +32,7 @@ _HOST_FILES = (
 _SHARED_FILES = (
     ("pxelinux-default", "pxelinux.cfg/default"),
     ("grub-default", "grub/grub.cfg"),
+    ("grub-http-boot", "EFI/BOOT/grub.cfg"),
     ("ipxe-default", "ipxe/boot.ipxe"),
 )
 
@@ -36,14 +44,18 @@ class GrubVerbs:
     kernel: str = "linuxefi"
     initrd: str = "initrdefi"
 
+    @classmethod
+    def of_menu(cls, menu: Path) -> "GrubVerbs":
+        """Those of a menu that came with the release (EFI/BOOT/grub.cfg); without one, the default.
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a run did to the tree: how many files were written, left as they were, and removed."""
-
-    written: int
-    kept: int
-    removed: int
+        Raises RollbuildError, exit code DISK.
+        """
+        if not menu.is_file():
+            return cls()
+        words = re.findall(
+            r"^[ \t]*(linux(?:efi)?)[ \t]", read_limited(menu, _MENU_LIMIT).decode(errors="replace"), re.M
+        )
+        return cls("linux", "initrd") if words and "linuxefi" not in words else cls()
 
 
 def loader_files(
@@ -67,61 +79,63 @@ def _grub_http(network: BootNetwork) -> str:
     return f"(http,{parts.netloc}){parts.path}" if parts.scheme == "http" else ""
 
 
-def update_tree(tree: Path, files: Iterator[tuple[str, bytes]], facts: Mapping[str, object]) -> Written:
-    """Write the files that differ from what this tree was last given, and remove those that it has no more.
+@dataclass(frozen=True, slots=True)
+class NetbootTree:
+    """What a netboot tree is made of. `folder` is where; `tftp_root` where the machine that serves it has it."""
 
-    What else is in the tree stays. `facts` go into the tree's record, netboot.json. Each file is replaced
-    atomically; the record is written last, and a run that was stopped is made good by the next. Raises
-    RollbuildError, exit code DISK, or REFUSED for a record that is damaged.
+    folder: Path
+    generation: Generation
+    images: Mapping[str, Path]
+    hosts: Sequence[BootHost]
+    network: BootNetwork
+    loaders: FoundLoaders
+    verbs: GrubVerbs
+    tftp_root: str
+
+    @property
+    def image_folder(self) -> str:
+        """Where kernel and initrd lie in the tree: it names the generation, so that none is changed under a host."""
+        return image_folder(self.generation)
+
+    def files(self, menus: Menus) -> Iterator[tuple[str, bytes]]:
+        """(path from the tree, content) of all files but kernels and initrds."""
+        yield from self.loaders.files.items()
+        yield from dhcp_files(self.hosts, self.network, menus, self.loaders.loaders, tftp_root=self.tftp_root)
+        yield from loader_files(self.hosts, self.network, menus, self.verbs)
+
+    def sample(self, menus: Menus) -> dict[str, bytes]:
+        """The files for no host but the first of each action: what programs need to look at."""
+        first = {host.action: host for host in reversed(self.hosts)}
+        few = replace(self, hosts=tuple(first.values()), loaders=replace(self.loaders, files={}))
+        return dict(few.files(menus))
+
+
+def image_folder(generation: Generation) -> str:
+    """The folder of a generation's kernel and initrd, from the top of a netboot tree."""
+    return f"{IMAGES}/{generation.distribution}-{generation.number}"
+
+
+def make_netboot_tree(
+    tree: NetbootTree, menus: Menus, *, advance: Callable[[int], object] | None = None
+) -> tuple[Written, tuple[str, ...]]:
+    """Write a netboot tree in its place, or bring one that is there up to date; what was written, and the folders of
+    earlier images that were removed.
+
+    First come kernel and initrd, then the files that name them; what is not wanted any more goes last. Raises
+    RollbuildError: BUSY while another run writes the same tree; see `update_tree` for others.
     """
-    before = read_record(tree)
-    after: dict[str, str] = {}
-    written = kept = 0
-    folders: set[Path] = set()
-    for name, content in files:
-        path = tree / name
-        digest = hashlib.sha256(content).hexdigest()
-        after[name] = digest
-        if before.get(name) == digest and path.exists():
-            kept += 1
-            continue
-        if path.parent not in folders:
-            with explained("cannot write into", path.parent):
-                path.parent.mkdir(parents=True, exist_ok=True)
-            folders.add(path.parent)
-        write_atomically(path, content)
-        written += 1
-    removed = 0
-    for name in sorted(before.keys() - after.keys()):
-        with explained("cannot remove", tree / name):
-            (tree / name).unlink(missing_ok=True)
-        removed += 1
-    record = {"format": _FORMAT, "files": after, **facts}
-    write_atomically(tree / RECORD, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
-    return Written(written, kept, removed)
-
-
-def read_record(tree: Path) -> Mapping[str, str]:
-    """The files that a netboot tree was given, with their digests; none where there is no tree yet.
-
-    Raises RollbuildError for a record that is damaged or names files elsewhere.
-    """
-    path = tree / RECORD
-    if not os.path.lexists(path):
-        return {}
-    try:
-        content = json.loads(read_limited(path, _RECORD_LIMIT))
-        files = {str(name): str(digest) for name, digest in content["files"].items()}
-        if content["format"] != _FORMAT or any(_climbs(name) for name in files):
-            raise ValueError("it is of another format, or names files elsewhere")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        raise RollbuildError(
-            f"the record of this netboot tree is damaged: {' '.join(str(problem).split())}",
-            location=Location(os.fspath(path)),
-            hint="remove it: all files are written anew; those of hosts that are gone then stay",
-        ) from None
-    return files
-
-
-def _climbs(name: str) -> bool:
-    return name.startswith("/") or any(part in ("", ".", "..") for part in name.split("/"))
+    top = tree.folder
+    make_public(top, top)
+    with locked(top / _LOCK, f"writing the netboot tree {top}"):
+        name = tree.image_folder.rpartition("/")[2]
+        kept = place_images(top, name, tree.images)
+        before = read_images(top)
+        facts = {
+            "distribution": tree.generation.distribution,
+            "generation": tree.generation.number,
+            "images": kept,
+            "hosts": {host.name: [host.mac, host.address, host.action] for host in tree.hosts},
+        }
+        written = update_tree(top, tree.files(menus), facts, advance=advance)
+        removed = remove_images(top, kept, before)
+    return written, removed

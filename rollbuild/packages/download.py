@@ -2,10 +2,13 @@
 
 import http.client
 import os
+import ssl
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from email.message import Message
+from functools import cache
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -35,12 +38,18 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
-def _make_opener() -> urllib.request.OpenerDirector:
+@cache
+def _trusted() -> ssl.SSLContext:
+    return ssl.create_default_context()  # reads some hundred certificates
+
+
+def make_opener() -> urllib.request.OpenerDirector:
+    """What opens http and https URLs, and nothing else."""
     opener = urllib.request.OpenerDirector()  # build_opener() would add ftp, file and data
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPSHandler(context=_trusted()),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         _Redirects(),
@@ -49,18 +58,18 @@ def _make_opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def check_url(url: str) -> None:
-    """Refuse what is no http or https URL of a host. Raises RollbuildError."""
+def check_url(url: str, kind: str = "a repository") -> None:
+    """Refuse what is no http or https URL of a host; `kind` is what it should be one of. Raises RollbuildError."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  raises for a port that is none
     except ValueError as problem:
         raise RollbuildError(f"{url} is no URL: {problem}") from None
     if parts.username or parts.password:
-        hint = "credentials in URLs show in logs; serve the metadata without, or copy it here"
+        hint = "credentials in URLs show in logs; serve it without, or copy it here"
         raise RollbuildError(f"the URL of {parts.hostname} holds a user or a password", hint=hint)
     if parts.scheme not in ("http", "https") or not parts.hostname or any(ord(char) < 33 for char in url):
-        raise RollbuildError(f"{url} is no URL of a repository", hint="it starts with http://, https:// or file://")
+        raise RollbuildError(f"{url} is no URL of {kind}", hint="it starts with http://, https:// or file://")
 
 
 def download(url: str, target: Path, limit_bytes: int, *, timeout: float) -> None:
@@ -72,25 +81,76 @@ def download(url: str, target: Path, limit_bytes: int, *, timeout: float) -> Non
     check_url(url)
     end = time.monotonic() + LONGEST_SECONDS
     try:
-        with _make_opener().open(_request(url), timeout=timeout) as answer:
+        with make_opener().open(make_request(url), timeout=timeout) as answer:
             _write(answer, url, target, limit_bytes, end)
-    except urllib.error.HTTPError as problem:
+    except TRANSFER_PROBLEMS as problem:
+        raise explain_transfer(problem, url) from None
+
+
+def ask_size(url: str, *, timeout: float = 30.0) -> int | None:
+    """How many bytes a URL has; None where its server does not say. Raises RollbuildError as `download` does."""
+    check_url(url)
+    request = make_request(url)
+    request.method = "HEAD"
+    try:
+        with make_opener().open(request, timeout=timeout) as answer:
+            length = answer.headers.get("Content-Length", "")
+    except TRANSFER_PROBLEMS as problem:
+        if isinstance(problem, urllib.error.HTTPError) and problem.code in (405, 501):  # it knows no HEAD
+            problem.close()
+            return None
+        raise explain_transfer(problem, url) from None
+    return int(length) if length.isdigit() else None
+
+
+def read_url(url: str, limit_bytes: int, *, timeout: float = 30.0) -> bytes | None:
+    """The bytes of a small file; None where there is no such file. Raises RollbuildError as `download` does."""
+    check_url(url)
+    end = time.monotonic() + LONGEST_SECONDS
+    pieces: list[bytes] = []
+    try:
+        with make_opener().open(make_request(url), timeout=timeout) as answer:
+            length = answer.headers.get("Content-Length", "")
+            while sum(map(len, pieces)) <= limit_bytes and time.monotonic() < end and (piece := answer.read(_CHUNK)):
+                pieces.append(piece)
+    except TRANSFER_PROBLEMS as problem:
+        if isinstance(problem, urllib.error.HTTPError) and problem.code in (404, 410):
+            problem.close()
+            return None
+        raise explain_transfer(problem, url) from None
+    data = b"".join(pieces)
+    if len(data) > limit_bytes:
+        raise RollbuildError(f"{url} is larger than {limit_bytes:,} bytes", hint="is it the right file?")
+    if length.isdigit() and len(data) != int(length):
+        raise RollbuildError(f"{url} breaks off", hint="try again", exit_code=UNREACHABLE)
+    return data
+
+
+TRANSFER_PROBLEMS = (urllib.error.URLError, http.client.HTTPException, OSError, ValueError)
+"""What goes wrong between here and a server; an HTTPError, which is an answer, is among them."""
+
+
+def explain_transfer(problem: BaseException, url: str) -> RollbuildError:
+    """The refusal for a problem of the network or an answer of 400 and above."""
+    if isinstance(problem, urllib.error.HTTPError):
         problem.close()
         gone = problem.code in (404, 410)
         message = f"{url} is not there" if gone else f"{url}: the server answers {problem.code} {problem.reason}"
-        raise RollbuildError(message, exit_code=REFUSED if problem.code < 500 else UNREACHABLE) from None
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as problem:
-        reason = getattr(problem, "reason", None) or problem
-        raise RollbuildError(
-            f"cannot fetch {url}: {' '.join(str(reason).split()) or type(problem).__name__}",
-            hint="check the address and the network; http_proxy and https_proxy are used when they are set",
-            exit_code=UNREACHABLE,
-        ) from None
+        return RollbuildError(message, exit_code=REFUSED if problem.code < 500 else UNREACHABLE)
+    reason = getattr(problem, "reason", None) or problem
+    reason = getattr(reason, "strerror", None) or reason  # without the number
+    return RollbuildError(
+        f"cannot fetch {url}: {' '.join(str(reason).split()) or type(problem).__name__}",
+        hint="check the address and the network; http_proxy and https_proxy are used when they are set",
+        exit_code=UNREACHABLE,
+    )
 
 
-def _request(url: str) -> urllib.request.Request:
+def make_request(url: str, headers: Mapping[str, str] | None = None) -> urllib.request.Request:
+    """A request for a file as it is, with these headers too."""
     # No compression on the way: the files are compressed, and their checksums are those of the files as they are.
-    return urllib.request.Request(url, headers={"User-Agent": "rollbuild", "Accept-Encoding": "identity"})  # noqa: S310
+    all_headers = {"User-Agent": "rollbuild", "Accept-Encoding": "identity", **(headers or {})}
+    return urllib.request.Request(url, headers=all_headers)  # noqa: S310
 
 
 def _write(answer: IO[bytes], url: str, target: Path, limit_bytes: int, end: float) -> None:

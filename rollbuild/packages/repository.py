@@ -70,6 +70,30 @@ class AvailablePackage:
         return f"{self.name}-{self.epoch or '0'}:{self.version}-{self.release}.{self.arch}"
 
     @property
+    def size(self) -> int:
+        """The bytes of its file; 0 where only its name is known."""
+        return int(self._record.size_package or 0) if self._record else 0
+
+    @property
+    def checksum(self) -> tuple[str, str]:
+        """(algorithm, hexadecimal digits) of its file; both empty where only its name is known."""
+        if not self._record:
+            return "", ""
+        algorithm = (self._record.checksum_type or "").lower()
+        return "sha1" if algorithm == "sha" else algorithm, (self._record.pkgId or "").lower()
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of its file; empty where the repository has another checksum."""
+        algorithm, digits = self.checksum
+        return digits if algorithm == "sha256" else ""
+
+    @property
+    def base_url(self) -> str:
+        """Where its file lies, where that is not its repository (`xml:base`); empty as a rule."""
+        return (self._record.location_base or "") if self._record else ""
+
+    @property
     def provides(self) -> tuple[Relation, ...]:
         """What it provides, itself too."""
         return _relations(self._record.provides) if self._record else (Relation(self.name),)

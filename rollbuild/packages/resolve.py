@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
+from rollbuild.errors import RollbuildError
+from rollbuild.packages.closure import Chosen, Closure
 from rollbuild.packages.native import damaged, is_packed, plain_copy
 from rollbuild.packages.repository import AvailablePackage, Repository
 
@@ -65,6 +67,7 @@ class Resolver:
         self._repositories = tuple(repository for repository in repositories if not repository.only_names)
         self._arch = arch
         self._hidden = frozenset((p.name, f"{p.epoch or '0'}:{p.version}-{p.release}", p.arch) for p in hidden)
+        self._by_id: dict[int, Repository] = {}
         self._pool = self._load(with_files=False)
         self._has_files = False
 
@@ -78,6 +81,56 @@ class Resolver:
             problems = self._solve(wanted)
         return problems
 
+    def find_closure(self, wanted: Sequence[Wanted], *, base: Collection[str] = ()) -> Closure:
+        """What gets installed for the wanted on an empty machine, without packages that are only recommended.
+
+        `base`: names of repositories whose packages are there anyway, as the OS is. Of several versions the newest is
+        chosen, wherever it is; of several providers one that only the base has; of one package in several
+        repositories that of the base, else of the first. A wanted name that nobody has is a problem.
+        """
+        problems = self.find_problems(wanted)
+        unknown = tuple(
+            Unresolved(f"no repository has {want.name}", (), (number,))
+            for number, want in enumerate(wanted)
+            if want.how == INSTALL and self._select(want).isempty()
+        )
+        if unknown or problems:
+            return Closure(problems=(*unknown, *problems))
+        solv = self._solv
+        elsewhere = {name for one in self._repositories if one.name not in base for name in one.packages}
+        # Where others have the name too the newest is chosen, which a favour would prevent.
+        favours = [
+            self._pool.Job(solv.Job.SOLVER_FAVOR | solv.Job.SOLVER_SOLVABLE, solvable.id)
+            for repo in self._pool.repos
+            if self._by_id[repo.id].name in base
+            for solvable in repo.solvables
+            if solvable.name not in elsewhere
+        ]
+        solver = self._pool.Solver()
+        solver.set_flag(solv.Solver.SOLVER_FLAG_IGNORE_RECOMMENDED, 1)
+        jobs, _ = self._make_jobs(wanted)
+        if solver.solve(jobs + favours):  # never seen: the same question had an answer a moment ago
+            return Closure(problems=self.find_problems(wanted))
+        chosen = [self._choose(solvable, base) for solvable in solver.transaction().newsolvables()]
+        chosen.sort(key=lambda choice: choice.sort_key)
+        return Closure(
+            packages=tuple(choice for choice in chosen if choice.repository.name not in base),
+            base=tuple(choice for choice in chosen if choice.repository.name in base),
+        )
+
+    def _choose(self, solvable: Any, base: Collection[str]) -> Chosen:
+        """The package that a solvable stands for, from the base or the first repository that has just the same."""
+        evr = _full_evr(solvable.evr)
+        found = [
+            Chosen(package, repository)
+            for repository in self._repositories
+            for package in repository.packages.get(solvable.name, ())
+            if package.arch == solvable.arch and _evr_of(package) == evr
+        ]
+        if not found:
+            raise RollbuildError(f"the metadata of {solvable.repo.name} is damaged: it holds {solvable} twice or never")
+        return next((choice for choice in found if choice.repository.name in base), found[0])
+
     def _arch_of_pool(self) -> str:
         """libsolv's name of an architecture that takes in its newer levels, where a repository is built for one."""
         packages = (package for one in self._repositories for some in one.packages.values() for package in some)
@@ -87,10 +140,12 @@ class Resolver:
     def _load(self, *, with_files: bool) -> Any:
         solv = self._solv
         pool = solv.Pool()
+        self._by_id = {}
         pool.setdisttype(solv.Pool.DISTTYPE_RPM)
         pool.setarch(self._arch_of_pool())
         for repository in self._repositories:
             repo = pool.add_repo(repository.name)
+            self._by_id[repo.id] = repository
             _add(solv, repo, repository.primary, 0)
             filelists = repository.fetch_filelists() if with_files and repository.fetch_filelists else None
             if filelists:
@@ -103,35 +158,32 @@ class Resolver:
             pool.createwhatprovides()
         return pool
 
-    def _solve(self, wanted: Sequence[Wanted]) -> tuple[Unresolved, ...]:
-        solv, pool = self._solv, self._pool
+    def _select(self, want: Wanted) -> Any:
+        kinds = self._solv.Selection
+        flags = kinds.SELECTION_NAME | kinds.SELECTION_GLOB | kinds.SELECTION_DOTARCH
+        if want.how != EXCLUDE:
+            flags |= kinds.SELECTION_PROVIDES | kinds.SELECTION_CANON | kinds.SELECTION_FILELIST
+        return self._pool.select(want.name, flags)
+
+    def _make_jobs(self, wanted: Sequence[Wanted]) -> tuple[list[Any], list[int]]:
+        """libsolv's jobs, and the number of the wanted of each."""
+        solv = self._solv
         actions = {
             INSTALL: solv.Job.SOLVER_INSTALL,
             PREFER: solv.Job.SOLVER_INSTALL | solv.Job.SOLVER_WEAK,
             EXCLUDE: solv.Job.SOLVER_LOCK,
         }
-        kinds = solv.Selection
-        flags = (
-            kinds.SELECTION_NAME
-            | kinds.SELECTION_PROVIDES
-            | kinds.SELECTION_GLOB
-            | kinds.SELECTION_CANON
-            | kinds.SELECTION_DOTARCH
-            | kinds.SELECTION_FILELIST
-        )
         jobs: list[Any] = []
         origins: list[int] = []
         for number, want in enumerate(wanted):
-            if want.how == EXCLUDE:
-                selection = pool.select(
-                    want.name, kinds.SELECTION_NAME | kinds.SELECTION_GLOB | kinds.SELECTION_DOTARCH
-                )
-            else:
-                selection = pool.select(want.name, flags)
-            own = selection.jobs(actions[want.how])
+            own = self._select(want).jobs(actions[want.how])
             jobs += own
             origins += [number] * len(own)
-        solver = pool.Solver()
+        return jobs, origins
+
+    def _solve(self, wanted: Sequence[Wanted]) -> tuple[Unresolved, ...]:
+        jobs, origins = self._make_jobs(wanted)
+        solver = self._pool.Solver()
         return tuple(self._explain(problem, jobs, origins) for problem in solver.solve(jobs))
 
     def _explain(self, problem: Any, jobs: Sequence[Any], origins: Sequence[int]) -> Unresolved:
@@ -151,6 +203,11 @@ class Resolver:
 
 def _texts(problem: Unresolved) -> tuple[str, ...]:
     return (problem.message, *problem.because)
+
+
+def _evr_of(package: AvailablePackage) -> str:
+    release = f"-{package.release}" if package.release else ""
+    return f"{package.epoch or '0'}:{package.version}{release}"
 
 
 def _full_evr(evr: str) -> str:

@@ -10,7 +10,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
 _OLD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~^+]*\Z")
 _ARCH = re.compile(r"(?:x86_64|aarch64|ppc64le|s390x|i386|noarch)\Z")
-_REQUIREMENT = re.compile(r"\s*(?P<name>\S+?)\s*(?:(?P<sign><=|>=|=|<|>)\s*(?P<version>\S+)\s*)?\Z")
+_REQUIREMENT = re.compile(r"\s*(?P<name>\S+?)\s*(?:(?P<sign><=|>=|=|<|>)\s*(?P<version>[A-Za-z0-9]\S*)\s*)?\Z")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,6 +24,10 @@ class RollId:
 
     def __str__(self) -> str:
         return f"{self.name}-{self.version}-{self.release}.{self.arch}"
+
+    def shares_machines(self, other: "RollId") -> bool:
+        """Whether there are machines that both rolls are for."""
+        return self.arch == other.arch or "noarch" in (self.arch, other.arch)
 
     def __post_init__(self) -> None:
         """Refuse parts that could lead elsewhere as names of folders. Raises RollbuildError."""

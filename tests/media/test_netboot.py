@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.media.cases import ARGUMENTS, INSTALLS, NETWORK, STARTS
 
 from rollbuild.errors import RollbuildError
-from rollbuild.media.dhcp import Loaders, dhcp_files
+from rollbuild.media.dhcp import dhcp_files
+from rollbuild.media.loaders import Loaders
 from rollbuild.media.menus import Menus
-from rollbuild.media.netboot import GrubVerbs, loader_files, update_tree
+from rollbuild.media.netboot import GrubVerbs, loader_files
+from rollbuild.media.placing import update_tree
 from rollbuild.media.table import BootAction, BootHost
+from tests.media.cases import ARGUMENTS, INSTALLS, NETWORK, STARTS
 
 LOADERS = Loaders("pxelinux.0", "grub/shimx64.efi", "EFI/BOOT/BOOTX64.EFI")
 
@@ -40,7 +42,7 @@ def kernel_lines(files: dict[str, str], host: BootHost) -> dict[str, list[str]]:
 
 def test_all_loaders_give_the_kernel_the_same_line() -> None:
     lines = kernel_lines(made(INSTALLS), INSTALLS)
-    assert lines == dict.fromkeys(("pxelinux", "grub", "ipxe"), list(ARGUMENTS))
+    assert lines == {name: list(ARGUMENTS) for name in ("pxelinux", "grub", "ipxe")}
 
 
 # What iPXE would expand is refused, and so is what no loader takes.
@@ -65,7 +67,7 @@ def test_grub_accepts_its_files(tmp_path: Path) -> None:
     if program is None:
         pytest.skip("grub-script-check is missing")
     files = made(INSTALLS, STARTS)
-    for name in [name for name in files if name.startswith("grub/")]:
+    for name in [name for name in files if name.endswith("grub.cfg") or name.startswith("grub/")]:
         path = tmp_path / "grub.cfg"
         path.write_text(files[name])
         done = subprocess.run([program, path], capture_output=True, text=True, check=False)
@@ -80,7 +82,7 @@ def test_a_host_that_starts_its_disk_gets_no_kernel() -> None:
 
 def test_hosts_that_nobody_registered_start_their_disk() -> None:
     shared = made()
-    assert sorted(shared) == ["grub/grub.cfg", "ipxe/boot.ipxe", "pxelinux.cfg/default"]
+    assert sorted(shared) == ["EFI/BOOT/grub.cfg", "grub/grub.cfg", "ipxe/boot.ipxe", "pxelinux.cfg/default"]
     assert "localboot 0" in shared["pxelinux.cfg/default"]
     assert not any("inst." in text for text in shared.values())
 
@@ -116,21 +118,21 @@ def test_only_what_changed_is_written_and_what_went_is_removed(tmp_path: Path) -
         done = update_tree(tmp_path, loader_files(hosts, NETWORK, Menus(), GrubVerbs()), {"generation": "d@1"})
         return done.written, done.kept, done.removed
 
-    assert run(INSTALLS, STARTS) == (9, 0, 0)
+    assert run(INSTALLS, STARTS) == (10, 0, 0)
     (tmp_path / "grub/shimx64.efi").write_text("the site's")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.name != "netboot.json"}
-    assert run(INSTALLS, STARTS) == (0, 9, 0)
+    assert run(INSTALLS, STARTS) == (0, 10, 0)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     changed = BootHost(INSTALLS.name, INSTALLS.mac, INSTALLS.address, BootAction.OS)
-    assert run(changed, STARTS) == (3, 6, 0)
+    assert run(changed, STARTS) == (3, 7, 0)
     (tmp_path / f"pxelinux.cfg/{STARTS.dashed_mac}").unlink()
-    assert run(changed, STARTS) == (1, 8, 0)
-    assert run(changed) == (0, 6, 3)
+    assert run(changed, STARTS) == (1, 9, 0)
+    assert run(changed) == (0, 7, 3)
     left = files_of(tmp_path)
     record = json.loads(left.pop("netboot.json"))
     assert sorted(record["files"]) == sorted(left.keys() - {"grub/shimx64.efi"})
     assert record["generation"] == "d@1"
-    assert len(left) == 7
+    assert len(left) == 8
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 2, "files": {}}', '{"format": 1, "files": {"../x": "1"}}'])

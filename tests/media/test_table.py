@@ -1,11 +1,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.media.cases import INSTALLS, NETWORK
 
 from rollbuild.errors import FindingsError
 from rollbuild.location import Location
 from rollbuild.media.table import HostEntry, check_hosts, spell_mac
+from tests.media.cases import INSTALLS, NETWORK
 
 PLACE = Location("hosts.yaml", 3)
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.shipped.conftest import Compile, Tree, scripts_of
 
 from rollbuild.compiler import ScriptSection
+from tests.shipped.conftest import Compile, Tree, scripts_of
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("openssl", "awk", "cmp", "flock"))), reason="openssl, awk, cmp or flock is not installed"

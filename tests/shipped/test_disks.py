@@ -6,6 +6,7 @@ import time
 import pytest
 from pykickstart.parser import KickstartParser
 from pykickstart.version import makeVersion
+
 from tests.shipped.conftest import Compile, Tree, scripts_of
 
 GIB = 1 << 30

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.shipped.conftest import FOLDERS, Tree, scripts_of
 
 from rollbuild.compiler import Compiler, Profile, Target
 from rollbuild.findings import Severity
 from rollbuild.language import collect_defaults, complete, find_rolls, read_description
 from rollbuild.process import find_program
 from rollbuild.releases import load_release
+from tests.shipped.conftest import FOLDERS, Tree, scripts_of
 
 SBIN = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"
 HOSTS: list[dict[str, Any]] = [

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.shipped.conftest import RELEASES, Compile, Tree, scripts_of
-from tests.shipped.test_disks import Device, choose, disk, part
 
 from rollbuild.compiler import Profile
+from tests.shipped.conftest import RELEASES, Compile, Tree, scripts_of
+from tests.shipped.test_disks import Device, choose, disk, part
 
 SLURM = {"scheduler": "slurm", "slurm_repository": "http://10.1.1.1/install/slurm", "slurm_accounting": "yes"}
 ATTRIBUTES = {

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from tests.shipped.conftest import Compile, Tree, scripts_of
 
 TOKEN = "0123456789abcdef"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pykickstart.parser import KickstartParser
 from pykickstart.version import makeVersion
+
 from tests.shipped.conftest import Compile, Tree, scripts_of
 
 Run = Callable[..., None]

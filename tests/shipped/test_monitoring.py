@@ -12,13 +12,13 @@ import pytest
 import yaml
 from pykickstart.parser import KickstartParser
 from pykickstart.version import makeVersion
-from tests.shipped.conftest import FOLDERS, RELEASES, SOURCES, Tree, scripts_of
 
 from rollbuild.checks import check_profile, check_scripts
 from rollbuild.compiler import Compiler, Profile, Target
 from rollbuild.findings import Severity
 from rollbuild.language import collect_defaults, complete, find_rolls, read_description
 from rollbuild.releases import load_release
+from tests.shipped.conftest import FOLDERS, RELEASES, SOURCES, Tree, scripts_of
 
 ROLL = SOURCES / "rolls/monitoring"
 DASHBOARD = ROLL / "include/cluster-dashboard.json"

@@ -3,6 +3,7 @@
 import pytest
 from pykickstart.parser import KickstartParser
 from pykickstart.version import makeVersion
+
 from tests.shipped.conftest import Compile, Tree, scripts_of
 
 LOOPBACK = (

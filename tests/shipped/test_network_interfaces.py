@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.shipped.conftest import Compile, Tree, scripts_of
 
 from rollbuild.compiler import Profile
 from rollbuild.findings import Severity
+from tests.shipped.conftest import Compile, Tree, scripts_of
 
 CONNECTIONS = "etc/NetworkManager/system-connections"
 MACS = {number: f"52:54:00:00:00:{number:02}" for number in range(10)}

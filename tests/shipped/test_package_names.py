@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.shipped.conftest import APPLIANCES, FOLDERS, Compile
-from tests.shipped.test_shipped import CASES, FULL
 
 from rollbuild.checks import check_packages
 from rollbuild.findings import Finding, Severity
 from rollbuild.language import find_rolls
 from rollbuild.packages import open_repositories, parse_repository_name
+from tests.shipped.conftest import APPLIANCES, FOLDERS, Compile
+from tests.shipped.test_shipped import CASES, FULL
 
 DATA = Path(__file__).parents[1] / "data" / "packages"
 RELEASES = ("el9", "el10")

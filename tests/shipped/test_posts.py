@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
-from tests.shipped.conftest import APPLIANCES, RELEASES, Compile, Tree, scripts_of
 
 from rollbuild.compiler import Profile
+from tests.shipped.conftest import APPLIANCES, RELEASES, Compile, Tree, scripts_of
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI root of the front end"
 VENDOR = "[baseos]\nname=BaseOS\nenabled=1\n\n[extras]\nname=Extras\nenabled = 1\n"

@@ -8,13 +8,13 @@ import pytest
 import yaml
 from pykickstart.parser import KickstartParser
 from pykickstart.version import makeVersion
-from tests.shipped.conftest import APPLIANCES, FOLDERS, RELEASES, SOURCES, Compile
 
 from rollbuild.checks import check_profile, check_scripts
 from rollbuild.compiler import check_references
 from rollbuild.findings import Severity
 from rollbuild.language import Declaration, find_rolls, read_description
 from rollbuild.releases import load_release
+from tests.shipped.conftest import APPLIANCES, FOLDERS, RELEASES, SOURCES, Compile
 
 CASES = [
     pytest.param(case, id=f"{path.relative_to(SOURCES / 'rolls')}-{number}")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.shipped.conftest import FOLDERS, RELEASES, SOURCES
 
 from rollbuild.language import find_rolls
 from tests.conftest import Outcome
+from tests.shipped.conftest import FOLDERS, RELEASES, SOURCES
 
 SITE = SOURCES / "rolls/site"
 EXAMPLES = SOURCES / "docs/examples"

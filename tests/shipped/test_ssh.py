@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.shipped.conftest import APPLIANCES, RELEASES, Compile, Tree, scripts_of
 
 from rollbuild.checks import check_profile
 from rollbuild.findings import Severity
 from rollbuild.releases import load_release
+from tests.shipped.conftest import APPLIANCES, RELEASES, Compile, Tree, scripts_of
 
 NODES = {"progress", "ssh-server", "known-hosts", "host-keys", "login-ssh"}
 NAMES = "compute-0-0,compute-0-0.cluster.internal,10.1.255.254"

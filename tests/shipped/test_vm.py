@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 from lxml import etree
-from tests.shipped.conftest import FOLDERS, RELEASES, SOURCES, Compile, Tree, scripts_of
 
 from rollbuild.compiler import Compiler, Profile, Target
 from rollbuild.findings import Severity
 from rollbuild.language import collect_defaults, complete, find_rolls, read_description
 from rollbuild.releases import load_release
+from tests.shipped.conftest import FOLDERS, RELEASES, SOURCES, Compile, Tree, scripts_of
 
 CONNECTIONS = "etc/NetworkManager/system-connections"
 OWN_MAC, OTHER_MAC, THIRD_MAC = "52:54:00:12:34:56", "52:54:00:12:34:57", "52:54:00:12:34:58"

@@ -1,0 +1,20 @@
+"""Images: ISO images written and read, and what makes them boot. Knows no rolls."""
+
+from rollbuild.images.booting import BootImages, detect_boot
+from rollbuild.images.efi import make_efi_image
+from rollbuild.images.initrd import append_to_initrd
+from rollbuild.images.isoreading import IsoImage, check_iso, open_iso
+from rollbuild.images.isotree import IsoEntry
+from rollbuild.images.isowriting import write_iso
+
+__all__ = [
+    "BootImages",
+    "IsoEntry",
+    "IsoImage",
+    "append_to_initrd",
+    "check_iso",
+    "detect_boot",
+    "make_efi_image",
+    "open_iso",
+    "write_iso",
+]

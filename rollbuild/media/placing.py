@@ -1,0 +1,199 @@
+"""Files of a netboot tree in their places: only what changed is written, and what went is removed."""
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rollbuild.errors import RollbuildError
+from rollbuild.files import explained, link_file, make_folder, read_limited, write_many
+from rollbuild.location import Location
+
+RECORD = "netboot.json"
+IMAGES = "images"
+_FORMAT = 1
+_MODE = 0o644
+_RECORD_LIMIT = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a run did to the tree: how many files were written, left as they were, and removed."""
+
+    written: int
+    kept: int
+    removed: int
+
+
+def update_tree(
+    tree: Path,
+    files: Iterable[tuple[str, bytes]],
+    facts: Mapping[str, object],
+    *,
+    advance: Callable[[int], object] | None = None,
+) -> Written:
+    """Write the files that differ from what this tree was last given, and remove those that it has no more.
+
+    What else is in the tree stays. `facts` go into the tree's record, netboot.json. Each file is replaced
+    atomically; the record is written last, and a run that was stopped is made good by the next. `advance` is told how
+    many files were looked at. Raises RollbuildError, exit code DISK, or REFUSED for a record that is damaged.
+    """
+    before = read_record(tree)
+    after: dict[str, str] = {}
+    waiting: dict[str, list[tuple[str, bytes]]] = {}
+    there: dict[str, frozenset[str]] = {}
+    kept = 0
+    for name, content in files:
+        digest = hashlib.sha256(content).hexdigest()
+        after[name] = digest
+        folder, _, base = name.rpartition("/")
+        if before.get(name) == digest:
+            if folder not in there:
+                there[folder] = _names_in(tree / folder)
+            if base in there[folder]:
+                kept += 1
+                continue
+        waiting.setdefault(folder, []).append((base, content))
+    if advance is not None:
+        advance(kept)
+    for folder, items in waiting.items():
+        _write_public(tree, folder, items)
+        if advance is not None:
+            advance(len(items))
+    removed = 0
+    for name in sorted(before.keys() - after.keys()):
+        with explained("cannot remove", tree / name):
+            (tree / name).unlink(missing_ok=True)
+        removed += 1
+    record = {"format": _FORMAT, "files": after, **facts}
+    # A line each, so that people and `diff` can read it, and at the speed of the encoder's C half.
+    text = json.dumps(record, sort_keys=True, separators=(",\n", ": "))
+    _write_public(tree, "", [(RECORD, f"{text}\n".encode())])
+    return Written(len(after) - kept, kept, removed)
+
+
+def make_public(folder: Path, top: Path) -> None:
+    """Make a folder and those above it, up to `top`, so that all may read them, whatever the umask."""
+    with explained("cannot write into", folder):
+        if folder.is_dir():
+            return
+        if folder != top:
+            make_public(folder.parent, top)
+        else:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+
+
+def _write_public(tree: Path, folder: str, items: Sequence[tuple[str, bytes]]) -> None:
+    """Write files that the servers of the tree may read, whatever the umask."""
+    target = tree / folder
+    make_public(target, tree)
+    write_many(target, items)
+    with explained("cannot write into", target):
+        if stat.S_IMODE(os.stat(target / items[0][0]).st_mode) != _MODE:
+            for name, _ in items:
+                os.chmod(target / name, _MODE)
+
+
+def _names_in(folder: Path) -> frozenset[str]:
+    with explained("cannot read", folder):
+        try:
+            return frozenset(os.listdir(folder))
+        except FileNotFoundError:
+            return frozenset()
+
+
+def read_record(tree: Path) -> Mapping[str, str]:
+    """The files that a netboot tree was given, with their digests; none where there is no tree yet.
+
+    Raises RollbuildError for a record that is damaged or names files elsewhere.
+    """
+    files: Mapping[str, str] = _load_record(tree).get("files", {})
+    return files
+
+
+def _load_record(tree: Path) -> dict[str, Any]:
+    path = tree / RECORD
+    if not os.path.lexists(path):
+        return {}
+    try:
+        content: dict[str, Any] = json.loads(read_limited(path, _RECORD_LIMIT))
+        names = [*content["files"], *content.get("images", ())]
+        if content["format"] != _FORMAT or any(_climbs(name) for name in names):
+            raise ValueError("it is of another format, or names files elsewhere")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        raise RollbuildError(
+            f"the record of this netboot tree is damaged: {' '.join(str(problem).split())}",
+            location=Location(os.fspath(path)),
+            hint="remove it: all files are written anew; those of hosts that are gone then stay",
+        ) from None
+    return content
+
+
+def _climbs(name: str) -> bool:
+    return name.startswith("/") or any(part in ("", ".", "..") for part in name.split("/"))
+
+
+def place_images(tree: Path, name: str, images: Mapping[str, Path]) -> tuple[str, ...]:
+    """Put a generation's kernel and initrd (name in the tree -> file) into images/NAME; the folders to
+    keep, newest last.
+
+    They are hard links where they can be. What hosts were given before this generation stays beside it, so that one
+    that has just read its menu still finds its kernel. Raises RollbuildError, exit code DISK.
+    """
+    folder = tree / IMAGES / name
+    make_public(folder, tree)
+    for base, source in images.items():
+        _place(source, folder / base)
+    earlier = [other for other in read_images(tree) if other != name]
+    return (*earlier[-1:], name)
+
+
+def _place(source: Path, target: Path) -> None:
+    with explained("cannot read", source):
+        wanted = source.stat()
+    with explained("cannot write", target):
+        try:
+            found = target.stat()
+        except FileNotFoundError:
+            pass
+        else:
+            if os.path.samestat(wanted, found):
+                return
+            if (found.st_size, found.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns):
+                return  # a copy, which keeps the time
+        temporary = target.with_name(f".rollbuild-{os.getpid()}")
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        link_file(source, temporary)
+        os.rename(temporary, target)
+
+
+def read_images(tree: Path) -> tuple[str, ...]:
+    """The folders below images/ that a netboot tree has, those of the newest generation last.
+
+    Raises RollbuildError for a record that is damaged.
+    """
+    return tuple(str(name) for name in _load_record(tree).get("images", ()))
+
+
+def remove_images(tree: Path, kept: Sequence[str], before: Sequence[str]) -> tuple[str, ...]:
+    """Remove the folders of images that the tree had `before` and that are not `kept`; their names.
+
+    Raises RollbuildError, exit code DISK.
+    """
+    removed = []
+    for name in before:
+        folder = tree / IMAGES / name
+        if name in kept:
+            continue
+        with explained("cannot remove", folder), suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+            removed.append(name)
+    return tuple(removed)

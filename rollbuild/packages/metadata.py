@@ -1,0 +1,231 @@
+"""Writing the metadata of a repository: the same bytes for the same packages, whole or not at all."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rollbuild.errors import DISK, RollbuildError
+from rollbuild.files import digest_file, explain_os_error, staged_folder, write_many
+from rollbuild.location import Location
+from rollbuild.packages.extras import NO_EXTRAS, Extras, check_extras
+from rollbuild.packages.metadata_blocks import Packed, Packer
+from rollbuild.packages.metadata_cache import MetadataCache
+from rollbuild.packages.metadata_chunks import Chunks, Identity, Task, identify, scan_files
+from rollbuild.packages.native import load_createrepo, silent_library
+
+REPODATA = "repodata"
+_NO_ZSTD = frozenset(("el7", "el8"))
+"""yum of el7 cannot read zstd; dnf of el8 can, but its own repositories are gzip."""
+
+
+@dataclass(frozen=True, slots=True)
+class MadeRepository:
+    """What a repository now holds: (SHA-256 in hexadecimal, bytes) by path from its folder.
+
+    `metadata` are the files of repodata/, repomd.xml too.
+    """
+
+    packages: Mapping[str, tuple[str, int]]
+    metadata: Mapping[str, tuple[str, int]]
+
+
+def make_repository(
+    folder: str | os.PathLike[str],
+    packages: Sequence[str],
+    *,
+    epoch: int,
+    release: str = "el9",
+    extras: Extras = NO_EXTRAS,
+    cache: str | os.PathLike[str] | None = None,
+    advance: Callable[[int], object] | None = None,
+) -> MadeRepository:
+    """Write `folder`/repodata for these RPMs and no others; `packages` are their paths from `folder`, with slashes.
+
+    The bytes depend on the packages, their paths, `epoch` (seconds since 1970), the release and `extras`, and on
+    nothing else. Compressed with gzip for el7 and el8 (where groups lie beside it uncompressed, too, as yum wants
+    it), else with zstd. What was in repodata is replaced when the new is whole, and stays when anything fails.
+
+    `cache` is a folder for what need not be found out again about files that did not change; it never changes the
+    outcome, and may be deleted. `advance` is told the bytes of packages that are done with.
+
+    Raises RollbuildError: REFUSED for packages that are damaged, that are there twice, or lie outside of the folder,
+    and for damaged extras; DISK when the disk refuses.
+    """
+    if epoch < 0:
+        raise RollbuildError(f"the time of a repository is before 1970: {epoch}", hint="set SOURCE_DATE_EPOCH")
+    check_extras(extras)
+    root = Path(folder)
+    target = root / REPODATA
+    if target.is_symlink():
+        raise RollbuildError(
+            "repodata is a symbolic link", location=Location(str(target)), hint="remove it; a folder takes its place"
+        )
+    files = _find_files(root, packages)
+    with MetadataCache(cache) as kept:
+        chunks, news = _read_packages(root, files, kept, advance)
+        _refuse_duplicates(root, chunks)
+        packer = Packer("gz" if release in _NO_ZSTD else "zst", kept)
+        metadata = _make_metadata(chunks, extras, packer, epoch)
+        with staged_folder(target) as stage:
+            write_many(stage, metadata.items())
+            made = {f"{REPODATA}/{name}": _verify(stage / name, data) for name, data in sorted(metadata.items())}
+            _refuse_changes(root, files)
+        kept.keep(((files[href], chunks[href]) for href in news), packer.new)
+    return MadeRepository({href: (one.sha256, one.size) for href, one in chunks.items()}, made)
+
+
+def _find_files(root: Path, packages: Sequence[str]) -> dict[str, Identity]:
+    """The packages' files by path, sorted."""
+    found: dict[str, Identity] = {}
+    for href in sorted(packages):
+        path = f"{root}/{href}"
+        parts = href.split("/")
+        if not href or "" in parts or "." in parts or ".." in parts or not href.isprintable():
+            raise RollbuildError(
+                f"{href!r} cannot be the place of a package in a repository",
+                location=Location(str(root)),
+                hint="name it from the repository's folder, in printable characters, without '..'",
+            )
+        if href in found:
+            raise RollbuildError("this package is named twice", location=Location(path))
+        status = _look(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise RollbuildError(
+                "this is no file, but a package is needed here",
+                location=Location(path),
+                hint="put the package itself in its place; links and folders are not followed",
+            )
+        found[href] = identify(status)
+    return found
+
+
+def _look(path: str) -> os.stat_result:
+    try:
+        return os.lstat(path)
+    except OSError as problem:
+        raise explain_os_error(problem, "cannot read", path) from problem
+
+
+def _read_packages(
+    root: Path, files: Mapping[str, Identity], cache: MetadataCache, advance: Callable[[int], object] | None
+) -> tuple[dict[str, Chunks], list[str]]:
+    """The Chunks of all files, and the paths of those that the cache should be told of."""
+    same, likely = cache.find(list(files.values()))
+    news = [href for href, identity in files.items() if identity not in same]
+    tasks = []
+    for href in news:
+        guess = likely.get(files[href])
+        tasks.append(Task(os.path.join(root, href), files[href][2], guess.sha256 if guess else ""))
+    if advance is not None and len(news) < len(files):
+        advance(sum(identity[2] for identity in files.values() if identity in same))
+    read: dict[str, Chunks] = {}
+    for href, scan in zip(news, scan_files(tasks, advance), strict=True):
+        if scan.identity != files[href]:
+            raise _changed(os.path.join(root, href))
+        read[href] = likely[files[href]] if scan.chunks is None else scan.chunks
+    return {href: read[href] if href in read else same[identity] for href, identity in files.items()}, news
+
+
+def _refuse_duplicates(root: Path, chunks: Mapping[str, Chunks]) -> None:
+    known: dict[str, str] = {}
+    for href, one in chunks.items():
+        first = known.setdefault(one.nevra, href)
+        if first != href:
+            equal = chunks[first].sha256 == one.sha256
+            raise RollbuildError(
+                f"this is {one.nevra}, and so is {first}, {'with the same' if equal else 'but with another'} content",
+                location=Location(os.path.join(root, href)),
+                hint="keep one of them" if equal else "keep the right one; what was built anew needs a new release",
+            )
+
+
+def _refuse_changes(root: Path, files: Mapping[str, Identity]) -> None:
+    for href, identity in files.items():
+        path = f"{root}/{href}"
+        if identify(_look(path)) != identity:
+            raise _changed(path)
+
+
+def _changed(path: str) -> RollbuildError:
+    return RollbuildError(
+        "this file changed while the metadata was made",
+        location=Location(path),
+        hint="run this again when nothing else writes there",
+    )
+
+
+def _make_metadata(chunks: Mapping[str, Chunks], extras: Extras, packer: Packer, epoch: int) -> dict[str, bytes]:
+    """The files of repodata by name."""
+    digests = [one.sha256 for one in chunks.values()]
+    files: dict[str, bytes] = {}
+    records: list[_Record] = []
+
+    def add(kind: str, name: str, packed: Packed) -> None:
+        href = f"{packed.sha256}-{name}"
+        files[href] = packed.data
+        records.append(_Record(kind, href, packed))
+
+    for kind, texts in (
+        ("primary", [one.primary(href) for href, one in chunks.items()]),
+        ("filelists", [one.filelists for one in chunks.values()]),
+        ("other", [one.other for one in chunks.values()]),
+    ):
+        add(kind, f"{kind}.xml.{packer.packing}", packer.pack_list(kind, texts, digests))
+    for kind, name, text in (
+        ("group", "comps.xml", extras.groups),
+        ("modules", "modules.yaml", extras.modules),
+        ("updateinfo", "updateinfo.xml", extras.updateinfo),
+    ):
+        if text is None:
+            continue
+        packed_kind = kind
+        if kind == "group" and packer.packing == "gz":
+            digest = hashlib.sha256(text).hexdigest()
+            add("group", name, Packed(text, digest, "", 0))
+            packed_kind = "group_gz"
+        add(packed_kind, f"{name}.{packer.packing}", packer.pack(text, name))
+    files["repomd.xml"] = _write_index(records, epoch)
+    return files
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    kind: str
+    name: str
+    packed: Packed
+
+
+def _write_index(records: Sequence[_Record], epoch: int) -> bytes:
+    library = load_createrepo()
+    with silent_library():
+        index: Any = library.Repomd()
+        index.set_revision(str(epoch))
+        for one in records:
+            record = library.RepomdRecord(one.kind, None)
+            record.location_href = f"{REPODATA}/{one.name}"
+            record.checksum, record.checksum_type, record.size = one.packed.sha256, "sha256", len(one.packed.data)
+            if one.packed.open_sha256:
+                record.checksum_open, record.checksum_open_type = one.packed.open_sha256, "sha256"
+                record.size_open = one.packed.open_size
+            record.timestamp = epoch
+            index.set_record(record)
+        index.sort_records()
+        text: str = index.xml_dump()
+    return text.encode()
+
+
+def _verify(path: Path, data: bytes) -> tuple[str, int]:
+    """Read a file again that was just written: some disks are full without saying so."""
+    digest, size = digest_file(path)
+    if not size or size != len(data) or digest != hashlib.sha256(data).hexdigest():
+        raise RollbuildError(
+            f"{path.name} was not written whole: {size:,} of {len(data):,} bytes, or other ones",
+            location=Location(str(path.parent.parent / REPODATA)),
+            hint="is the disk full, or failing? What was there before stays",
+            exit_code=DISK,
+        )
+    return digest, size
