@@ -1,5 +1,6 @@
 """Stores for tests: OS trees and rolls in them, made by the same code as real ones."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -115,3 +116,9 @@ def make_store(folder: Path, **tree: Any) -> Store:
     add_roll(store, "base", packages=[HELLO])
     add_roll(store, "tools", packages=[TOOL])
     return store
+
+
+def copy_store(store: Store, folder: Path) -> Store:
+    """The same store below another folder: far quicker than making one."""
+    shutil.copytree(store.folder, folder / "store", symlinks=True)
+    return Store(folder / "store")

@@ -124,7 +124,13 @@ def _choose(
     ]
     if not enabled:
         message = "no roll is enabled: the distribution has only the OS and no appliance"
-        notes.append(warning("NO-ROLLS", message, hint="rollbuild roll add FOLDER-OR-ISO adds and enables rolls"))
+        notes.append(
+            warning(
+                "NO-ROLLS",
+                message,
+                hint="rollbuild roll list shows those of the store, rollbuild roll enable NAME enables them",
+            )
+        )
     return enabled, notes
 
 
@@ -265,15 +271,20 @@ def _describe(
         repositories.append(DnfRepository(variant.uid, variant.repository, True, OS_PRIORITY, True, os_keys))
     hotfixes = hotfixed(offers) if tree.release in ("el8", "el9") else {}
     by_name = {roll.id.name: roll for roll in rolls}
+    severity = Severity.ERROR if require_signed else Severity.WARNING
+    bare: list[str] = []
     for offer in offers:
         if offer.is_os:
             continue
         roll = by_name[offer.repository]
         keys, doubts = _find_keys(roll, key_ids)
-        severity = Severity.ERROR if require_signed else Severity.WARNING
-        for message in doubts:
-            hint = "sign it: rollbuild roll build --sign KEY; or name the file of its key with --key FILE"
-            findings.append(Finding("ROLL-UNSIGNED", severity, f"{message}: dnf will not check them", hint=hint))
+        if not any(package.signed_by for package in roll.packages):
+            bare.append(str(roll.id))
+        else:
+            hint = "sign them all: rollbuild roll build --sign KEY; or name the file of their key with --key FILE"
+            findings += [
+                Finding("ROLL-UNSIGNED", severity, f"{doubt}: dnf will not check it", hint=hint) for doubt in doubts
+            ]
         repositories.append(
             DnfRepository(
                 offer.repository,
@@ -285,6 +296,10 @@ def _describe(
                 offer.repository in hotfixes,
             )
         )
+    if bare:
+        whose = f"roll {bare[0]}" if len(bare) == 1 else f"the rolls {', '.join(bare)}"
+        message = f"no package of {whose} is signed: dnf will not check what it takes from there"
+        findings.append(Finding("ROLL-UNSIGNED", severity, message, hint="sign it: rollbuild roll build --sign KEY"))
     return tuple(repositories), findings
 
 
@@ -304,5 +319,5 @@ def _find_keys(roll: BuiltRoll, key_ids: Mapping[str, frozenset[str]]) -> tuple[
     for names, what in ((unsigned, "not signed"), (unknown, "signed with a key that is not there")):
         if names:
             shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-            doubts.append(f"of roll {roll.id}, {len(names)} of {len(packages)} packages are {what} ({shown})")
+            doubts.append(f"roll {roll.id}: {len(names)} of {len(packages)} packages are {what} ({shown})")
     return tuple(sorted(needed)), doubts

@@ -105,8 +105,9 @@ def _run(argv: list[str], folder: Path, environment: Mapping[str, str]) -> Compl
     completed = run_program(argv, cwd=folder, env=environment, timeout=300)
     if completed.returncode:
         said = completed.stderr.decode("utf-8", "replace").strip().splitlines()
+        last = said[-1] if said else f"it ended with status {completed.returncode}"
         raise RollbuildError(
-            f"{os.path.basename(argv[0])} made no EFI image: {said[-1] if said else f'it ended with status {completed.returncode}'}",
+            f"{os.path.basename(argv[0])} made no EFI image: {last}",
             hint="is the disk of the temporary folder full? TMPDIR names another",
         )
     return completed

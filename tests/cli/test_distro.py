@@ -11,14 +11,19 @@ import pytest
 from rollbuild.errors import REFUSED, USAGE
 from rollbuild.rolls import Store
 from tests.conftest import Outcome
-from tests.stores import BASE, HELLO, OS, PROFILE, TOOL, add_roll, make_store
+from tests.stores import BASE, HELLO, OS, PROFILE, TOOL, add_roll, copy_store, make_store
 
 Distro = Callable[..., Outcome]
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return make_store(tmp_path_factory.mktemp("template"))
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return make_store(tmp_path)
+def store(template: Store, tmp_path: Path) -> Store:
+    return copy_store(template, tmp_path)
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ def test_as_json(distro: Distro) -> None:
 def test_strict_and_signed_refuse(distro: Distro, store: Store) -> None:
     for option in ("--strict", "--require-signed"):
         outcome = create(distro, option)
-        assert outcome.code == REFUSED and "not signed" in outcome.err and "hint: " in outcome.err
+        assert outcome.code == REFUSED and "is signed: dnf will not check" in outcome.err and "hint: " in outcome.err
     assert not (store.distributions_folder / "cluster" / "current").exists()
 
 

@@ -18,7 +18,7 @@ from rollbuild.distribution import (
 )
 from rollbuild.errors import RollbuildError
 from rollbuild.rolls import Store
-from tests.stores import BASE, HELLO, OS, PROFILE, TOOL, add_os, add_roll, make_store
+from tests.stores import BASE, HELLO, OS, PROFILE, TOOL, add_os, add_roll, copy_store, make_store
 
 
 def create(store: Store, kickstart: str = "lang en_US\n", secrets: tuple[str, ...] = (), **wanted: object) -> None:
@@ -33,11 +33,16 @@ def diff(store: Store) -> GenerationDiff:
     return compare_generations(find_generation(store, "cluster", 1), find_generation(store, "cluster", 2))
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = make_store(tmp_path)
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = make_store(tmp_path_factory.mktemp("template"))
     create(store)
     return store
+
+
+@pytest.fixture
+def store(template: Store, tmp_path: Path) -> Store:
+    return copy_store(template, tmp_path)
 
 
 def test_packages(store: Store) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from rollbuild.distribution import Wanted, create_generation
+from rollbuild.errors import RollbuildError
+from rollbuild.findings import Finding
 from rollbuild.packages import Extras, export_key, make_repository, read_extras, sign_packages
 from rollbuild.rolls import Store
 from tests.rpms import make_rpm
@@ -158,3 +160,28 @@ def test_an_unsigned_package_with_fitting_metadata_is_refused(dnf, tampered: Pat
     done = dnf("install", "tool")
     assert done.returncode != 0 and "is not signed" in done.stdout + done.stderr
     assert not (tmp_path / "root" / "usr" / "bin" / "tool").exists()
+
+
+def test_a_key_from_elsewhere(site: Site, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.folder.mkdir()
+    add_os(store, tmp_path / "dvd", keys={"RPM-GPG-KEY-none": b"no key"})
+    add_roll(store, "tools", packages=[TOOL], sign=lambda files: sign_packages(files, ROLL_KEY))
+    found: list[Finding] = []
+
+    def create(**wanted: Any) -> str:
+        found.clear()
+        made = create_generation(store, Wanted("cluster", OS, **wanted), compile=None, judge=found.extend)
+        return (made.generation.folder / "rollbuild.repo").read_text()
+
+    assert "gpgkey" not in create()
+    assert {finding.code for finding in found} == {"OS-KEY-MISSING", "ROLL-UNSIGNED"}
+    assert any("signed with a key that is not there (tool-2.0-1.noarch.rpm)" in finding.message for finding in found)
+    key = tmp_path / "ours.asc"
+    key.write_bytes(export_key(ROLL_KEY))
+    text = create(keys=(key,))
+    assert "gpgcheck=0" not in text and "current/RPM-GPG-KEY-ours.asc" in text
+    assert found == []
+    key.write_text("no key")
+    with pytest.raises(RollbuildError, match="no public key"):
+        create(keys=(key,))

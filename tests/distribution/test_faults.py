@@ -18,7 +18,7 @@ from rollbuild.distribution import read_generations
 from rollbuild.errors import BUSY, DISK, REFUSED
 from rollbuild.rolls import Store
 from tests.conftest import Outcome
-from tests.stores import HELLO, OS, TOOL, add_roll, make_store
+from tests.stores import HELLO, OS, TOOL, add_roll, copy_store, make_store
 
 SOURCE = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": ""}
@@ -60,9 +60,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return make_store(tmp_path_factory.mktemp("template"))
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return make_store(tmp_path)
+def store(template: Store, tmp_path: Path) -> Store:
+    return copy_store(template, tmp_path)
 
 
 def test_killed_at_twenty_moments(prepared: Store) -> None:
