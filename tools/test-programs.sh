@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the programs that some tests need: those that check the files that the shipped rolls write, graphviz, and
-# a browser.
+# Installs the programs that some tests need: those that check the files that the shipped rolls write, those that build
+# and read packages and images, graphviz, a browser, and for the boot tests QEMU.
 # Without them those tests are skipped, with the program's name. Needs root; starts no service.
 set -eu
 
@@ -10,23 +10,36 @@ say() {
 
 # program, package on Debian, package on Enterprise Linux (some are in EPEL only)
 table='
-chronyd                chrony              chrony
+checkisomd5            isomd5sum           isomd5sum
 chromium               chromium            chromium
+chronyd                chrony              chrony
+cpio                   cpio                cpio
+createrepo_c           createrepo-c        createrepo_c
 curl                   curl                curl
+dnf                    dnf                 dnf
 dnsmasq                dnsmasq-base        dnsmasq
 dot                    graphviz            graphviz
 exportfs               nfs-kernel-server   nfs-utils
 fail2ban-client        fail2ban            fail2ban
 firewall-offline-cmd   firewalld           firewalld
+genisoimage            genisoimage         genisoimage
+gpg                    gnupg               gnupg2
+grub-mkimage           grub-common         grub2-tools
 grub-script-check      grub-common         grub2-tools
 kea-dhcp4              kea-dhcp4-server    kea
 logrotate              logrotate           logrotate
+mcopy                  mtools              mtools
+mkfs.vfat              dosfstools          dosfstools
 modprobe               kmod                kmod
 munged                 munge               munge
 nginx                  nginx-light         nginx
 nmcli                  network-manager     NetworkManager
 openssl                openssl             openssl
 promtool               prometheus          golang-github-prometheus
+qemu-system-x86_64     qemu-system-x86     qemu-kvm
+rpm2cpio               rpm2cpio            rpm
+rpmbuild               rpm                 rpm-build
+rpmsign                rpm                 rpm-sign
 rsyslogd               rsyslog             rsyslog
 scontrol               slurm-client        slurm
 slurmctld              slurmctld           slurm-slurmctld
@@ -36,6 +49,7 @@ ssh                    openssh-client      openssh-clients
 sshd                   openssh-server      openssh-server
 sysctl                 procps              procps-ng
 virsh                  libvirt-clients     libvirt-client
+xorriso                xorriso             xorriso
 '
 manager=$(command -v apt-get || command -v dnf || true)
 manager=${manager##*/}

@@ -23,6 +23,7 @@ VERBS = {
     "new": ("rollbuild.commands.new", "Start a new roll."),
     "roll": ("rollbuild.commands.roll", "Build rolls; add, enable and remove them; bring one to a running host."),
     "distro": ("rollbuild.commands.distro", "Import OS trees; join them with rolls to distributions."),
+    "iso": ("rollbuild.commands.iso", "Make install DVDs, put Kickstarts onto ISOs."),
     "netboot": ("rollbuild.commands.netboot", "Make the tree that hosts boot from the network."),
 }
 

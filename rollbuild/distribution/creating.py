@@ -26,6 +26,7 @@ from rollbuild.distribution.joining import (
     write_files,
 )
 from rollbuild.distribution.keeping import prune_generations
+from rollbuild.distribution.ostree import read_os_tree
 from rollbuild.distribution.provenance import (
     ATTRIBUTES,
     PROVENANCE,
@@ -78,6 +79,7 @@ def create_generation(
     """
     check_distribution_name(wanted.name)
     url = check_url(wanted.url) if wanted.url else ""
+    read_os_tree(store, wanted.os_name)  # a slip in a name makes no store
     with store.locked(f"making distribution {wanted.name}", wait_seconds=wanted.wait_seconds):
         inputs = read_inputs(
             store,
@@ -311,7 +313,7 @@ def _is_linked(path: Path) -> bool:
 def _check_room(stage: Path, shared: Mapping[str, Source]) -> None:
     """Refuse early when what must be copied from other file systems does not fit. Raises RollbuildError, DISK."""
     here = os.stat(stage).st_dev
-    tops = {source.top: os.stat(source.top).st_dev for source in shared.values()}
-    needed = sum(source.size for source in shared.values() if tops[source.top] != here)
+    elsewhere = {top for top in {source.top for source in shared.values()} if os.stat(top).st_dev != here}
+    needed = sum(source.size for source in shared.values() if source.top in elsewhere) if elsewhere else 0
     if needed:
         check_space(stage, needed, "the files that lie on other file systems")

@@ -1,7 +1,7 @@
 """What a generation is made of: an OS tree and rolls, read and judged before anything is written."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def read_inputs(
     counts |= {offer.repository: len(offer.packages) for offer in of_rolls}
     names_of_rolls = {package.name for offer in of_rolls for package in offer.packages}
     offers = (*(content.offer(names_of_rolls, os_files) for content in contents), *of_rolls)
-    repositories, more = _describe(tree, rolls, offers, _key_ids(tree, shared, own, given), require_signed)
+    repositories, more = _describe(tree, rolls, offers, _key_ids(tree, shared, own, given), given, require_signed)
     findings += more
     return Inputs(
         tree=tree,
@@ -151,20 +151,20 @@ def _choose_pinned(index: Sequence[AddedRoll], lock: Path) -> list[AddedRoll]:
 
 def _share_os(tree: OsTree, files: Mapping[str, FileDigest]) -> dict[str, Source]:
     remedy = f"import the OS tree again: rollbuild distro import-os ... --name {tree.name} --replace"
-    shared = {}
+    shared, top = {}, os.fspath(tree.folder)
     for path, (digest, size) in files.items():
         if path.partition("/")[0] in RESERVED:
             raise RollbuildError(
                 f"OS tree {tree.name} has a file {path}, where rollbuild puts its own",
                 hint="import it again without this folder",
             )
-        shared[path] = Source(tree.folder, path, digest, size, remedy)
+        shared[path] = Source(top, path, digest, size, remedy)
     return shared
 
 
 def _share_roll(roll: BuiltRoll, folder: Path) -> dict[str, Source]:
     """Its packages and metadata go to rolls/NAME/, its profile to description/NAME/."""
-    remedy = f"add the roll again: rollbuild roll add ... --replace (roll {roll.id})"
+    remedy = _remedy(roll)
     packages = {package.file for package in roll.packages if package.arch not in _SOURCE_ARCHES}
     shared = {}
     for path, (digest, size) in roll.files.items():
@@ -175,8 +175,12 @@ def _share_roll(roll: BuiltRoll, folder: Path) -> dict[str, Source]:
             place = f"rolls/{roll.id.name}/{path}"
         else:
             continue
-        shared[place] = Source(folder, path, digest, size, remedy)
+        shared[place] = Source(os.fspath(folder), path, digest, size, remedy)
     return shared
+
+
+def _remedy(roll: BuiltRoll) -> str:
+    return f"add the roll again: rollbuild roll add ... --replace (roll {roll.id})"
 
 
 def _share_keys(roll: BuiltRoll, folder: Path, shared: dict[str, Source], given: Mapping[str, bytes]) -> dict[str, str]:
@@ -190,7 +194,9 @@ def _share_keys(roll: BuiltRoll, folder: Path, shared: dict[str, Source], given:
         known = shared.get(place)
         if place in given or (known is not None and known.sha256 != digest):
             place = f"{place}-{roll.id.name}"
-        shared[place] = Source(folder, key, digest, size, f"add the roll again: rollbuild roll add ... ({roll.id})")
+        shared[place] = Source(
+            os.fspath(folder), key, digest, size, f"add the roll again: rollbuild roll add ... ({roll.id})"
+        )
         places[place] = os.fspath(folder / key)
     return places
 
@@ -255,18 +261,17 @@ def _describe(
     rolls: Sequence[BuiltRoll],
     offers: Sequence[Offer],
     key_ids: Mapping[str, frozenset[str]],
+    given: Collection[str],
     require_signed: bool,
 ) -> tuple[tuple[DnfRepository, ...], list[Finding]]:
     """The repositories for dnf, and what is to say about their signatures."""
     findings: list[Finding] = []
     repositories = []
-    os_keys = tuple(place for place in tree.keys if key_ids.get(place))
+    os_keys = tuple(place for place in (*tree.keys, *given) if key_ids.get(place))
     if not os_keys:
-        message = f"OS tree {tree.name} has no public key: dnf on a host cannot check what it takes from the OS"
-        hint = "name the vendor's file with --key RPM-GPG-KEY-..., or take a tree that has it at its top"
-        os_keys = tuple(place for place in key_ids)
-        if not os_keys:
-            findings.append(warning("OS-KEY-MISSING", message, hint=hint))
+        message = f"OS tree {tree.name} has no public key: dnf on a host can check the OS only if it knows one"
+        hint = "name the vendor's file: --key RPM-GPG-KEY-..."
+        findings.append(warning("OS-KEY-MISSING", message, hint=hint))
     for variant in tree.variants:
         repositories.append(DnfRepository(variant.uid, variant.repository, True, OS_PRIORITY, True, os_keys))
     hotfixes = hotfixed(offers) if tree.release in ("el8", "el9") else {}

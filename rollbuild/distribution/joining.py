@@ -22,7 +22,7 @@ class Source:
     `remedy` says what to do when it is not so.
     """
 
-    top: Path
+    top: str
     name: str
     sha256: str
     size: int
@@ -30,7 +30,7 @@ class Source:
 
     @property
     def path(self) -> Path:
-        return self.top / self.name
+        return Path(self.top, self.name)
 
 
 def check_sources(
@@ -65,7 +65,7 @@ def check_sources(
 def _by_folder(sources: Iterable[Source]) -> dict[tuple[str, str], list[Source]]:
     found: dict[tuple[str, str], list[Source]] = {}
     for source in sources:
-        found.setdefault((os.fspath(source.top), source.name.rpartition("/")[0]), []).append(source)
+        found.setdefault((source.top, source.name.rpartition("/")[0]), []).append(source)
     return found
 
 
@@ -100,7 +100,7 @@ def join_files(stage: Path, shared: Mapping[str, Source], *, advance: Callable[[
     for path, source in shared.items():
         folder, _, name = path.rpartition("/")
         from_folder, _, from_name = source.name.rpartition("/")
-        groups.setdefault((folder, os.fspath(source.top), from_folder), []).append((from_name, name))
+        groups.setdefault((folder, source.top, from_folder), []).append((from_name, name))
     make_folders(stage, (folder for folder, _, _ in groups))
     return sum(
         link_names(os.path.join(top, from_folder), stage / folder, sorted(names), advance=advance)

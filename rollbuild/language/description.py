@@ -1,6 +1,7 @@
 """Descriptions: the nodes and graphs of several rolls, joined."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,12 +17,18 @@ from rollbuild.language.roll import Roll
 from rollbuild.language.source import FILE_LIMIT, read_document
 from rollbuild.location import Location
 
+_ROLL_MARK = re.compile(rb'^(<(?:kickstart|jumpstart)) roll="[^"<>]*"', re.MULTILINE)
+
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     path: str
     roll: Roll
     is_site: bool
+
+    def read_text(self) -> bytes:
+        """The file without the name of its roll, which Rocks wrote into every node that it packed."""
+        return _ROLL_MARK.sub(rb"\1", read_limited(self.path, FILE_LIMIT), count=1)
 
 
 @dataclass(eq=False)
@@ -81,7 +88,7 @@ class Description:
         chosen = [self._choose(own, name)]
         seen: set[bytes] = set()
         for candidate in self._candidates.get(f"extend-{name}", ()):
-            data = read_limited(candidate.path, FILE_LIMIT)
+            data = candidate.read_text()
             if data not in seen:
                 seen.add(data)
                 chosen.append(candidate)
@@ -114,9 +121,9 @@ class Description:
         best = ranked[0]
         if len(ranked) == 1:
             return best
-        data = read_limited(best.path, FILE_LIMIT)
+        data = best.read_text()
         for other in ranked[1:]:
-            if read_limited(other.path, FILE_LIMIT) == data:
+            if other.read_text() == data:
                 continue
             place = Location(other.path)
             if other.is_site and not best.is_site:

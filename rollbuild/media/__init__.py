@@ -1,36 +1,57 @@
 """Media: netboot trees, and what the installer's kernel is given."""
 
 from rollbuild.media.arguments import LINE_LIMIT, StaticNetwork, check_arguments, check_length, install_arguments
+from rollbuild.media.bootmenu import BootMenu, MenuEntry, check_label
 from rollbuild.media.dhcp import dhcp_files
 from rollbuild.media.direct import BootFiles, DirectBoot, direct_boot, find_boot_files
+from rollbuild.media.dvd import FIRMWARES, SCOPES, MadeDisc, MadeDvd, WantedDvd, create_dvd
+from rollbuild.media.hostiso import HostInstall, describe_host
+from rollbuild.media.kickstarts import DiscKickstart, prepare_kickstart
 from rollbuild.media.loaders import BIOS_LOADERS, FoundLoaders, Loaders, find_loaders
 from rollbuild.media.menus import Menus
+from rollbuild.media.modifying import Modification, Modified, modify_iso
 from rollbuild.media.netboot import GrubVerbs, NetbootTree, image_folder, make_netboot_tree
+from rollbuild.media.oemdrv import write_oemdrv
 from rollbuild.media.placing import Written
 from rollbuild.media.programs import Looked, check_with_programs
+from rollbuild.media.splitting import parse_size
 from rollbuild.media.table import BootAction, BootHost, BootNetwork, HostEntry, check_hosts
 
 __all__ = [
     "BIOS_LOADERS",
+    "FIRMWARES",
     "LINE_LIMIT",
+    "SCOPES",
     "BootAction",
     "BootFiles",
     "BootHost",
+    "BootMenu",
     "BootNetwork",
     "DirectBoot",
+    "DiscKickstart",
     "FoundLoaders",
     "GrubVerbs",
     "HostEntry",
+    "HostInstall",
     "Loaders",
     "Looked",
+    "MadeDisc",
+    "MadeDvd",
+    "MenuEntry",
     "Menus",
+    "Modification",
+    "Modified",
     "NetbootTree",
     "StaticNetwork",
+    "WantedDvd",
     "Written",
     "check_arguments",
     "check_hosts",
+    "check_label",
     "check_length",
     "check_with_programs",
+    "create_dvd",
+    "describe_host",
     "dhcp_files",
     "direct_boot",
     "find_boot_files",
@@ -38,4 +59,8 @@ __all__ = [
     "image_folder",
     "install_arguments",
     "make_netboot_tree",
+    "modify_iso",
+    "parse_size",
+    "prepare_kickstart",
+    "write_oemdrv",
 ]

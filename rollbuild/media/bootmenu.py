@@ -70,7 +70,11 @@ class BootMenu:
 def grub_menu_places(files: Collection[str], *, bios: bool, efi: bool) -> Iterable[str]:
     """Where the tree's GRUBs read their menus: where it has some, and where each firmware's looks in any case."""
     for path in GRUB_MENUS:
-        if path in files or (path == EFI_MENU and efi) or (path == "boot/grub2/grub.cfg" and bios and "images/eltorito.img" in files):
+        if (
+            path in files
+            or (path == EFI_MENU and efi)
+            or (path == "boot/grub2/grub.cfg" and bios and "images/eltorito.img" in files)
+        ):
             yield path
 
 

@@ -12,6 +12,7 @@ from rollbuild.media.table import BootHost, BootNetwork
 
 # RFC 4578 and the IANA list of processor architectures: what a firmware says of itself in option 93.
 _BIOS, _UEFI, _UEFI_HTTP = (0,), (7, 9), (16,)
+_ROWS = "(rows)"  # stands for the reservations until they are written
 _PLAIN_PATH = re.compile(r"/[\w./+@:-]*")
 
 
@@ -32,10 +33,14 @@ def dhcp_files(
     values = {"network": network, "hosts": hosts, "loaders": loaders, "tftp_root": tftp_root}
     yield "dhcp/dnsmasq.conf", menus.write("dnsmasq", values)
     yield "dhcp/dnsmasq.hosts", menus.write("dnsmasq-hosts", values)
-    yield "dhcp/kea-dhcp4.json", (json.dumps(_kea(hosts, network, loaders), indent=2) + "\n").encode()
+    # A reservation each line.
+    rows = (json.dumps({"hw-address": host.mac, "ip-address": host.address, "hostname": host.name}) for host in hosts)
+    lines = "".join(f"\n          {row}," for row in rows).rstrip(",")
+    text = json.dumps(_kea(network, loaders), indent=2).replace(f'"{_ROWS}"', lines)
+    yield "dhcp/kea-dhcp4.json", f"{text}\n".encode()
 
 
-def _kea(hosts: Sequence[BootHost], network: BootNetwork, loaders: Loaders) -> dict[str, Any]:
+def _kea(network: BootNetwork, loaders: Loaders) -> dict[str, Any]:
     server = str(network.server)
     classes: list[dict[str, Any]] = []
     if loaders.ipxe:
@@ -67,10 +72,16 @@ def _kea(hosts: Sequence[BootHost], network: BootNetwork, loaders: Loaders) -> d
         "subnet": str(network.network),
         "authoritative": True,
         "option-data": [{"name": name, "data": data} for name, data in options if data],
-        "reservations": [{"hw-address": host.mac, "ip-address": host.address, "hostname": host.name} for host in hosts],
+        "reservations": [_ROWS],
     }
     content: dict[str, Any] = {
-        "interfaces-config": {"interfaces": ["*"], "dhcp-socket-type": "raw"},
+        "interfaces-config": {
+            "interfaces": ["*"],
+            "dhcp-socket-type": "raw",
+            # An interface whose link comes up later is tried again, every five seconds for ten minutes.
+            "service-sockets-max-retries": 120,
+            "service-sockets-retry-wait-time": 5000,
+        },
         "lease-database": {"type": "memfile", "persist": True, "name": "/var/lib/kea/kea-leases4.csv"},
         "valid-lifetime": 3600,
     }

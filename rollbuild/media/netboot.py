@@ -16,7 +16,7 @@ from rollbuild.media.placing import (
     Written,
     make_public,
     place_images,
-    read_images,
+    read_record,
     remove_images,
     update_tree,
 )
@@ -128,14 +128,14 @@ def make_netboot_tree(
     make_public(top, top)
     with locked(top / _LOCK, f"writing the netboot tree {top}"):
         name = tree.image_folder.rpartition("/")[2]
-        kept = place_images(top, name, tree.images)
-        before = read_images(top)
+        before = read_record(top)
+        kept = place_images(top, name, tree.images, before.images)
         facts = {
             "distribution": tree.generation.distribution,
             "generation": tree.generation.number,
             "images": kept,
             "hosts": {host.name: [host.mac, host.address, host.action] for host in tree.hosts},
         }
-        written = update_tree(top, tree.files(menus), facts, advance=advance)
-        removed = remove_images(top, kept, before)
+        written = update_tree(top, tree.files(menus), facts, before=before, advance=advance)
+        removed = remove_images(top, kept, before.images)
     return written, removed

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rollbuild.errors import RollbuildError
 from rollbuild.files import explained, link_file, make_folder, read_limited, write_many
@@ -31,11 +30,20 @@ class Written:
     removed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a netboot tree was given: its files with their digests, and the folders of images, the newest last."""
+
+    files: Mapping[str, str]
+    images: tuple[str, ...]
+
+
 def update_tree(
     tree: Path,
     files: Iterable[tuple[str, bytes]],
     facts: Mapping[str, object],
     *,
+    before: Record | None = None,
     advance: Callable[[int], object] | None = None,
 ) -> Written:
     """Write the files that differ from what this tree was last given, and remove those that it has no more.
@@ -44,7 +52,7 @@ def update_tree(
     atomically; the record is written last, and a run that was stopped is made good by the next. `advance` is told how
     many files were looked at. Raises RollbuildError, exit code DISK, or REFUSED for a record that is damaged.
     """
-    before = read_record(tree)
+    had = (read_record(tree) if before is None else before).files
     after: dict[str, str] = {}
     waiting: dict[str, list[tuple[str, bytes]]] = {}
     there: dict[str, frozenset[str]] = {}
@@ -53,7 +61,7 @@ def update_tree(
         digest = hashlib.sha256(content).hexdigest()
         after[name] = digest
         folder, _, base = name.rpartition("/")
-        if before.get(name) == digest:
+        if had.get(name) == digest:
             if folder not in there:
                 there[folder] = _names_in(tree / folder)
             if base in there[folder]:
@@ -67,7 +75,7 @@ def update_tree(
         if advance is not None:
             advance(len(items))
     removed = 0
-    for name in sorted(before.keys() - after.keys()):
+    for name in sorted(had.keys() - after.keys()):
         with explained("cannot remove", tree / name):
             (tree / name).unlink(missing_ok=True)
         removed += 1
@@ -109,23 +117,19 @@ def _names_in(folder: Path) -> frozenset[str]:
             return frozenset()
 
 
-def read_record(tree: Path) -> Mapping[str, str]:
-    """The files that a netboot tree was given, with their digests; none where there is no tree yet.
+def read_record(tree: Path) -> Record:
+    """What a netboot tree was given; nothing where there is no tree yet.
 
     Raises RollbuildError for a record that is damaged or names files elsewhere.
     """
-    files: Mapping[str, str] = _load_record(tree).get("files", {})
-    return files
-
-
-def _load_record(tree: Path) -> dict[str, Any]:
     path = tree / RECORD
     if not os.path.lexists(path):
-        return {}
+        return Record({}, ())
     try:
-        content: dict[str, Any] = json.loads(read_limited(path, _RECORD_LIMIT))
-        names = [*content["files"], *content.get("images", ())]
-        if content["format"] != _FORMAT or any(_climbs(name) for name in names):
+        content = json.loads(read_limited(path, _RECORD_LIMIT))
+        files = {str(name): str(digest) for name, digest in content["files"].items()}
+        images = tuple(str(name) for name in content.get("images", ()))
+        if content["format"] != _FORMAT or any(map(_climbs, files)) or any(map(_climbs, images)):
             raise ValueError("it is of another format, or names files elsewhere")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise RollbuildError(
@@ -133,25 +137,26 @@ def _load_record(tree: Path) -> dict[str, Any]:
             location=Location(os.fspath(path)),
             hint="remove it: all files are written anew; those of hosts that are gone then stay",
         ) from None
-    return content
+    return Record(files, images)
 
 
 def _climbs(name: str) -> bool:
-    return name.startswith("/") or any(part in ("", ".", "..") for part in name.split("/"))
+    padded = f"/{name}/"
+    return "//" in padded or "/./" in padded or "/../" in padded
 
 
-def place_images(tree: Path, name: str, images: Mapping[str, Path]) -> tuple[str, ...]:
-    """Put a generation's kernel and initrd (name in the tree -> file) into images/NAME; the folders to
-    keep, newest last.
+def place_images(tree: Path, name: str, images: Mapping[str, Path], before: Sequence[str]) -> tuple[str, ...]:
+    """Put a generation's kernel and initrd (name in the tree -> file) into images/NAME; which to keep.
 
-    They are hard links where they can be. What hosts were given before this generation stays beside it, so that one
-    that has just read its menu still finds its kernel. Raises RollbuildError, exit code DISK.
+    They are hard links where they can be. `before` are the folders of the tree's record: the newest of another
+    generation stays, so that a host that has just read its menu still finds its kernel. Raises RollbuildError, exit
+    code DISK.
     """
     folder = tree / IMAGES / name
     make_public(folder, tree)
     for base, source in images.items():
         _place(source, folder / base)
-    earlier = [other for other in read_images(tree) if other != name]
+    earlier = [other for other in before if other != name]
     return (*earlier[-1:], name)
 
 
@@ -173,14 +178,6 @@ def _place(source: Path, target: Path) -> None:
             temporary.unlink()
         link_file(source, temporary)
         os.rename(temporary, target)
-
-
-def read_images(tree: Path) -> tuple[str, ...]:
-    """The folders below images/ that a netboot tree has, those of the newest generation last.
-
-    Raises RollbuildError for a record that is damaged.
-    """
-    return tuple(str(name) for name in _load_record(tree).get("images", ()))
 
 
 def remove_images(tree: Path, kept: Sequence[str], before: Sequence[str]) -> tuple[str, ...]:

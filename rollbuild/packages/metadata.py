@@ -12,12 +12,14 @@ from rollbuild.errors import DISK, RollbuildError
 from rollbuild.files import digest_file, explain_os_error, staged_folder, write_many
 from rollbuild.location import Location
 from rollbuild.packages.extras import NO_EXTRAS, Extras, check_extras
-from rollbuild.packages.metadata_blocks import Packed, Packer
+from rollbuild.packages.metadata_blocks import Packed, Packing, in_one_block, list_packages, pack_files
 from rollbuild.packages.metadata_cache import MetadataCache
-from rollbuild.packages.metadata_chunks import Chunks, Identity, Task, identify, scan_files
+from rollbuild.packages.metadata_chunks import Identity, identify
+from rollbuild.packages.metadata_segments import KINDS, Reading, read_packages, refuse_change
 from rollbuild.packages.native import load_createrepo, silent_library
 
 REPODATA = "repodata"
+_NO_NAMES = frozenset(("", ".", ".."))
 _NO_ZSTD = frozenset(("el7", "el8"))
 """yum of el7 cannot read zstd; dnf of el8 can, but its own repositories are gzip."""
 
@@ -66,25 +68,24 @@ def make_repository(
         )
     files = _find_files(root, packages)
     with MetadataCache(cache) as kept:
-        chunks, news = _read_packages(root, files, kept, advance)
-        _refuse_duplicates(root, chunks)
-        packer = Packer("gz" if release in _NO_ZSTD else "zst", kept)
-        metadata = _make_metadata(chunks, extras, packer, epoch)
+        reading = read_packages(root, files, kept, advance)
+        _refuse_duplicates(root, reading)
+        metadata, news = _make_metadata(reading, extras, "gz" if release in _NO_ZSTD else "zst", kept, epoch)
         with staged_folder(target) as stage:
             write_many(stage, metadata.items())
             made = {f"{REPODATA}/{name}": _verify(stage / name, data) for name, data in sorted(metadata.items())}
             _refuse_changes(root, files)
-        kept.keep(((files[href], chunks[href]) for href in news), packer.new)
-    return MadeRepository({href: (one.sha256, one.size) for href, one in chunks.items()}, made)
+        kept.keep(reading.files, {**reading.items, **news})
+    return MadeRepository({href: (digest, files[href][2]) for href, digest in reading.digests.items()}, made)
 
 
 def _find_files(root: Path, packages: Sequence[str]) -> dict[str, Identity]:
     """The packages' files by path, sorted."""
+    folder = str(root)
     found: dict[str, Identity] = {}
     for href in sorted(packages):
-        path = f"{root}/{href}"
-        parts = href.split("/")
-        if not href or "" in parts or "." in parts or ".." in parts or not href.isprintable():
+        path = f"{folder}/{href}"
+        if not href.isprintable() or not _NO_NAMES.isdisjoint(href.split("/")):
             raise RollbuildError(
                 f"{href!r} cannot be the place of a package in a repository",
                 location=Location(str(root)),
@@ -110,86 +111,53 @@ def _look(path: str) -> os.stat_result:
         raise explain_os_error(problem, "cannot read", path) from problem
 
 
-def _read_packages(
-    root: Path, files: Mapping[str, Identity], cache: MetadataCache, advance: Callable[[int], object] | None
-) -> tuple[dict[str, Chunks], list[str]]:
-    """The Chunks of all files, and the paths of those that the cache should be told of."""
-    same, likely = cache.find(list(files.values()))
-    news = [href for href, identity in files.items() if identity not in same]
-    tasks = []
-    for href in news:
-        guess = likely.get(files[href])
-        tasks.append(Task(os.path.join(root, href), files[href][2], guess.sha256 if guess else ""))
-    if advance is not None and len(news) < len(files):
-        advance(sum(identity[2] for identity in files.values() if identity in same))
-    read: dict[str, Chunks] = {}
-    for href, scan in zip(news, scan_files(tasks, advance), strict=True):
-        if scan.identity != files[href]:
-            raise _changed(os.path.join(root, href))
-        read[href] = likely[files[href]] if scan.chunks is None else scan.chunks
-    return {href: read[href] if href in read else same[identity] for href, identity in files.items()}, news
-
-
-def _refuse_duplicates(root: Path, chunks: Mapping[str, Chunks]) -> None:
+def _refuse_duplicates(root: Path, reading: Reading) -> None:
+    nevras = [nevra for segment in reading.segments for nevra in segment.nevras]
+    if len(set(nevras)) == len(reading.digests):
+        return
     known: dict[str, str] = {}
-    for href, one in chunks.items():
-        first = known.setdefault(one.nevra, href)
+    for href, nevra in zip(reading.digests, nevras, strict=True):
+        first = known.setdefault(nevra, href)
         if first != href:
-            equal = chunks[first].sha256 == one.sha256
+            equal = reading.digests[first] == reading.digests[href]
             raise RollbuildError(
-                f"this is {one.nevra}, and so is {first}, {'with the same' if equal else 'but with another'} content",
+                f"this is {nevra}, and so is {first}, {'with the same' if equal else 'but with another'} content",
                 location=Location(os.path.join(root, href)),
                 hint="keep one of them" if equal else "keep the right one; what was built anew needs a new release",
             )
 
 
 def _refuse_changes(root: Path, files: Mapping[str, Identity]) -> None:
+    folder = str(root)
     for href, identity in files.items():
-        path = f"{root}/{href}"
+        path = f"{folder}/{href}"
         if identify(_look(path)) != identity:
-            raise _changed(path)
+            raise refuse_change(path)
 
 
-def _changed(path: str) -> RollbuildError:
-    return RollbuildError(
-        "this file changed while the metadata was made",
-        location=Location(path),
-        hint="run this again when nothing else writes there",
-    )
-
-
-def _make_metadata(chunks: Mapping[str, Chunks], extras: Extras, packer: Packer, epoch: int) -> dict[str, bytes]:
-    """The files of repodata by name."""
-    digests = [one.sha256 for one in chunks.values()]
-    files: dict[str, bytes] = {}
-    records: list[_Record] = []
-
-    def add(kind: str, name: str, packed: Packed) -> None:
-        href = f"{packed.sha256}-{name}"
-        files[href] = packed.data
-        records.append(_Record(kind, href, packed))
-
-    for kind, texts in (
-        ("primary", [one.primary(href) for href, one in chunks.items()]),
-        ("filelists", [one.filelists for one in chunks.values()]),
-        ("other", [one.other for one in chunks.values()]),
-    ):
-        add(kind, f"{kind}.xml.{packer.packing}", packer.pack_list(kind, texts, digests))
+def _make_metadata(
+    reading: Reading, extras: Extras, packing: Packing, cache: MetadataCache, epoch: int
+) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """The files of repodata by name, and what the cache should keep of them."""
+    plain = {kind: list_packages(kind, reading.segments, len(reading.digests)) for kind in KINDS}
     for kind, name, text in (
         ("group", "comps.xml", extras.groups),
         ("modules", "modules.yaml", extras.modules),
         ("updateinfo", "updateinfo.xml", extras.updateinfo),
     ):
-        if text is None:
-            continue
-        packed_kind = kind
-        if kind == "group" and packer.packing == "gz":
-            digest = hashlib.sha256(text).hexdigest()
-            add("group", name, Packed(text, digest, "", 0))
-            packed_kind = "group_gz"
-        add(packed_kind, f"{name}.{packer.packing}", packer.pack(text, name))
-    files["repomd.xml"] = _write_index(records, epoch)
-    return files
+        if text is not None:
+            plain[kind] = in_one_block(name, text)
+    packed, news = pack_files(list(plain.values()), packing, cache)
+    records = []
+    for (kind, one), done in zip(plain.items(), packed, strict=True):
+        if kind == "group" and packing == "gz" and extras.groups is not None:
+            records.append(
+                _Record(kind, f"{done.open_sha256}-{one.name}", Packed(extras.groups, done.open_sha256, "", 0))
+            )
+            kind = "group_gz"
+        records.append(_Record(kind, f"{done.sha256}-{one.name}.{packing}", done))
+    files = {record.name: record.packed.data for record in records}
+    return {**files, "repomd.xml": _write_index(records, epoch)}, news
 
 
 @dataclass(frozen=True, slots=True)

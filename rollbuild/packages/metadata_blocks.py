@@ -4,22 +4,21 @@ import hashlib
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
-from xml.parsers import expat
 
 from rollbuild.errors import DISK, RollbuildError
 from rollbuild.files import explained
-from rollbuild.location import Location
 from rollbuild.packages.metadata_cache import MetadataCache
-from rollbuild.packages.native import load_createrepo, silent_library
+from rollbuild.packages.metadata_segments import KINDS, Segment
+from rollbuild.packages.metadata_workers import shared_work
+from rollbuild.packages.native import load_createrepo
 
 Packing = Literal["gz", "zst"]
 
 _LEAST_BYTES = 128 * 1024
-_MOST_BYTES = 2 * 1024 * 1024
-_ONE_IN = 16
+_WORTH_A_PROCESS = 8
 _GZIP_LEVEL = 6
 _GZIP = 31  # zlib's word for a window of 32 KiB in a gzip file; such a file says neither name nor time
 
@@ -32,6 +31,22 @@ _CLOSING = {"primary": b"</metadata>", "filelists": b"</filelists>", "other": b"
 
 
 @dataclass(frozen=True, slots=True)
+class Plain:
+    """A file that is to be compressed: its name, and the blocks that it is cut into."""
+
+    name: str
+    blocks: "Sequence[Block]"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A text in pieces, and a key that says all that the text depends on."""
+
+    key: str
+    pieces: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Packed:
     """A compressed file, and what it unpacks to: SHA-256 and size of both."""
 
@@ -41,128 +56,119 @@ class Packed:
     open_size: int
 
 
-class Packer:
-    """Compresses, with the blocks of a cache. `new` are the blocks that the cache did not have."""
+def list_packages(kind: str, segments: Sequence[Segment], count: int) -> Plain:
+    """The file of a `kind` (one of KINDS), of `count` packages.
 
-    def __init__(self, packing: Packing, cache: MetadataCache) -> None:
-        self.packing = packing
-        self.cache = cache
-        self.new: dict[bytes, bytes] = {}
-
-    def pack_list(self, kind: str, chunks: Sequence[bytes], digests: Sequence[str]) -> Packed:
-        """The file of a `kind` (primary, filelists, other), of the packages' chunks.
-
-        Blocks are separate members of a gzip file, or frames of a zstd file; where they end depends on the packages
-        alone: added ones change few blocks. Every reader takes the members or frames as one text.
-        """
-        count = b' packages="%d">\n' % len(chunks)
-        opening, closing = b'<?xml version="1.0" encoding="UTF-8"?>\n' + _OPENING[kind] + count, _CLOSING[kind]
-        texts = _cut(chunks, digests)
-        if len(texts) < 2:
-            texts = [opening + b"".join(texts) + closing]
-            return self._pack(texts, f"{kind}.xml", _check_xml)
-        return self._pack([opening, *texts, closing], f"{kind}.xml", _check_block)
-
-    def pack(self, text: bytes, name: str) -> Packed:
-        """A file of any content in one block. `name` is for messages."""
-        return self._pack([text], name)
-
-    def _pack(self, texts: Sequence[bytes], name: str, check: Callable[[bytes, str], object] | None = None) -> Packed:
-        keys = [self._key(text) for text in texts]
-        found = dict(self.cache.find_blocks(keys))
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
-        if check is not None:
-            for text in missing.values():
-                check(text, name)
-        made = _compress_zstd(missing, name) if self.packing == "zst" else _compress_gzip(missing, name)
-        found.update(made)
-        self.new.update(made)
-        plain = hashlib.sha256()
-        for text in texts:
-            plain.update(text)
-        data = b"".join(found[key] for key in keys)
-        return Packed(data, hashlib.sha256(data).hexdigest(), plain.hexdigest(), sum(map(len, texts)))
-
-    def _key(self, text: bytes) -> bytes:
-        how = f"{self.packing} {_GZIP_LEVEL} {zlib.ZLIB_RUNTIME_VERSION} ".encode()
-        return hashlib.sha256(how + hashlib.sha256(text).digest()).digest()
+    Blocks are separate members of a gzip file, or frames of a zstd file; where they end depends on the packages
+    alone: added ones change few blocks. Every reader takes the members or frames as one text.
+    """
+    head = b'<?xml version="1.0" encoding="UTF-8"?>\n' + _OPENING[kind] + b' packages="%d">\n' % count
+    blocks = _cut(kind, segments)
+    if len(blocks) < 2:
+        return Plain(
+            f"{kind}.xml", [_keyed(head, *(piece for block in blocks for piece in block.pieces), _CLOSING[kind])]
+        )
+    return Plain(f"{kind}.xml", [_keyed(head), *blocks, _keyed(_CLOSING[kind])])
 
 
-def _cut(chunks: Sequence[bytes], digests: Sequence[str]) -> list[bytes]:
-    """Join chunks to blocks; a block ends after a package whose digest says so, or when it is large."""
-    blocks: list[bytes] = []
-    some: list[bytes] = []
+def in_one_block(name: str, text: bytes) -> Plain:
+    """A file of any content."""
+    return Plain(name, [_keyed(text)])
+
+
+def _keyed(*pieces: bytes) -> Block:
+    return Block(hashlib.sha256(b"".join(pieces)).hexdigest(), pieces)
+
+
+def _cut(kind: str, segments: Sequence[Segment]) -> list[Block]:
+    """Join segments to blocks that are large enough to be worth it."""
+    index = KINDS.index(kind)
+    blocks: list[Block] = []
+    some: list[Segment] = []
     size = 0
-    for chunk, digest in zip(chunks, digests, strict=True):
-        some.append(chunk)
-        size += len(chunk)
-        if size >= _MOST_BYTES or (size >= _LEAST_BYTES and int(digest[:4], 16) % _ONE_IN == 0):
-            blocks.append(b"".join(some))
+    for segment in segments:
+        some.append(segment)
+        size += len(segment.texts[index])
+        if size >= _LEAST_BYTES:
+            blocks.append(_join(kind, some))
             some, size = [], 0
-    return [*blocks, b"".join(some)] if some else blocks
+    return [*blocks, _join(kind, some)] if some else blocks
 
 
-def _check_block(text: bytes, name: str) -> None:
-    if text.startswith(b"<package"):  # neither the opening nor the closing tag of the file
-        _check_xml(b"<all>" + text + b"</all>", name)
+def _join(kind: str, segments: Sequence[Segment]) -> Block:
+    index = KINDS.index(kind)
+    key = hashlib.sha256(" ".join((kind, *(segment.key for segment in segments))).encode()).hexdigest()
+    return Block(key, [segment.texts[index] for segment in segments])
 
 
-def _check_xml(text: bytes, name: str) -> None:
-    """Whether a text is well-formed: a header may hold anything, and readers would refuse the whole file."""
-    parser = expat.ParserCreate()
-    try:
-        parser.Parse(text, True)
-    except expat.ExpatError as problem:
-        end = parser.ErrorByteIndex
-        start = text.rfind(b"<package", 0, end)
-        about = text[start : start + 300].decode(errors="replace")
-        raise RollbuildError(
-            f"the metadata of a package is no XML: {expat.errors.messages[problem.code]}, in {' '.join(about.split())}",
-            location=Location(name),
-            hint="a header holds what it must not; build that package again",
-        ) from None
+def pack_files(files: Sequence[Plain], packing: Packing, cache: MetadataCache) -> tuple[list[Packed], dict[str, bytes]]:
+    """Compress files. Returns them, and the blocks that the cache does not have yet, for it to keep.
+
+    Raises RollbuildError, exit code DISK, where what was compressed does not unpack to the same.
+    """
+    how = f"{packing} {_GZIP_LEVEL} {zlib.ZLIB_RUNTIME_VERSION} "
+    found = cache.find(how + block.key for plain in files for block in plain.blocks)
+    missing = {how + block.key: block for plain in files for block in plain.blocks if how + block.key not in found}
+    work = _compress_zstd if packing == "zst" else _compress_gzip
+    with shared_work(work, list(missing.values()), worth=len(missing) // _WORTH_A_PROCESS + 1) as results:
+        digests = [_digest(plain) for plain in files]  # meanwhile
+        made = dict(zip(missing, results, strict=True))
+    found.update(made)
+    packed = []
+    for plain, (digest, size) in zip(files, digests, strict=True):
+        data = b"".join([found[how + block.key] for block in plain.blocks])
+        packed.append(Packed(data, hashlib.sha256(data).hexdigest(), digest, size))
+    return packed, made
 
 
-def _compress_gzip(texts: Mapping[bytes, bytes], name: str) -> Mapping[bytes, bytes]:
-    made = {}
-    for key, text in texts.items():
-        made[key] = zlib.compress(text, _GZIP_LEVEL, wbits=_GZIP)
-        if zlib.decompress(made[key], wbits=_GZIP) != text:
-            raise _spoilt(name)
+def _digest(plain: Plain) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    for block in plain.blocks:
+        for piece in block.pieces:
+            digest.update(piece)
+            size += len(piece)
+    return digest.hexdigest(), size
+
+
+def _compress_gzip(blocks: Sequence[Block]) -> list[bytes]:
+    made = []
+    for block in blocks:
+        text = b"".join(block.pieces)
+        made.append(zlib.compress(text, _GZIP_LEVEL, wbits=_GZIP))
+        if zlib.decompress(made[-1], wbits=_GZIP) != text:
+            raise _spoilt()
     return made
 
 
-def _compress_zstd(texts: Mapping[bytes, bytes], name: str) -> Mapping[bytes, bytes]:
+def _compress_zstd(blocks: Sequence[Block]) -> list[bytes]:
     """By way of files, which is all that createrepo_c offers; each is unpacked again and compared."""
-    made: dict[bytes, bytes] = {}
-    if not texts:
-        return made
+    made = []
     library = load_createrepo()
     with explained("cannot write into", tempfile.gettempdir()):
         scratch = tempfile.TemporaryDirectory(prefix="rollbuild-")
     with scratch as folder, explained("cannot write into", folder):
-        for number, (key, text) in enumerate(texts.items()):
-            plain, packed, again = (os.path.join(folder, f"{number}.{end}") for end in ("xml", "zst", "out"))
+        plain, packed, again = (os.path.join(folder, name) for name in ("plain", "packed", "again"))
+        for block in blocks:
+            text = b"".join(block.pieces)
             with open(plain, "wb") as file:
                 file.write(text)
             try:
-                with silent_library():
-                    library.compress_file(plain, packed, library.ZSTD_COMPRESSION)
-                    library.decompress_file(packed, again, library.ZSTD_COMPRESSION)
+                library.compress_file(plain, packed, library.ZSTD_COMPRESSION)
+                library.decompress_file(packed, again, library.ZSTD_COMPRESSION)
             except library.CreaterepoCError as problem:
-                raise _spoilt(name, f": {' '.join(str(problem).split())}") from None
+                raise _spoilt(f": {' '.join(str(problem).split())}") from None
             with open(packed, "rb") as one, open(again, "rb") as other:
-                made[key] = one.read()
+                made.append(one.read())
                 if other.read() != text:
-                    raise _spoilt(name)
-            for path in (plain, packed, again):
-                os.unlink(path)
+                    raise _spoilt()
+            os.unlink(packed)
+            os.unlink(again)
     return made
 
 
-def _spoilt(name: str, more: str = "") -> RollbuildError:
+def _spoilt(more: str = "") -> RollbuildError:
     return RollbuildError(
-        f"{name} does not unpack to what was compressed{more}",
+        f"metadata does not unpack to what was compressed{more}",
         hint=f"is the disk of {tempfile.gettempdir()} full?",
         exit_code=DISK,
     )

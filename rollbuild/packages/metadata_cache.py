@@ -5,36 +5,33 @@ as it was written counts as unknown. It may be deleted at any time, and several 
 """
 
 import hashlib
+import json
 import os
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
+from typing import Any
 
-from rollbuild.packages.metadata_chunks import CHANGELOG_LIMIT, Chunks, Identity
+from rollbuild.packages.metadata_chunks import CHANGELOG_LIMIT, Identity
 from rollbuild.packages.native import load_createrepo
 
-_FORMAT = 1
+_FORMAT = 2
 _WAIT_SECONDS = 5.0
 _MOST_BYTES = 4 * 1024 * 1024 * 1024
 _AT_ONCE = 500
 _YOUNG_NS = 2_000_000_000
 """A file that changed this short a time ago can change again without getting another time of change."""
 
-_LOW = (1 << 63) - 1  # what SQLite can hold of an unsigned number
-_TABLES = """
-CREATE TABLE IF NOT EXISTS file (inode INTEGER PRIMARY KEY, device INTEGER, size INTEGER, changed INTEGER,
-  touched INTEGER, digest TEXT, nevra TEXT, cuts TEXT, data BLOB, seal BLOB);
-CREATE TABLE IF NOT EXISTS block (key BLOB PRIMARY KEY, data BLOB, seal BLOB);
-"""
-# Files of two file systems may share an inode's number: the later takes the place, and the other is read again.
-_FIND_FILES = "SELECT inode, device, size, changed, touched, digest, nevra, cuts, data, seal FROM file WHERE inode IN "
-_FIND_BLOCKS = "SELECT key, data, seal FROM block WHERE key IN "
+_BUCKET = 8
+"""Files whose inodes differ in so many low bits only are kept together: what is made together is looked for so."""
 
+_TABLE = "CREATE TABLE IF NOT EXISTS item (key TEXT PRIMARY KEY, data BLOB, seal BLOB)"
+_FIND = "SELECT key, data, seal FROM item WHERE key IN "
 
-def _marks(values: Sequence[object]) -> str:
-    return f"({','.join('?' * len(values))})"
+Known = tuple[str, str]
+"""What is known of a file: its SHA-256, and the key of the item that its Chunks are in."""
 
 
 class MetadataCache:
@@ -72,7 +69,7 @@ class MetadataCache:
             database = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
             # What a power failure spoils is found out by the seals.
             database.execute("PRAGMA synchronous = OFF")
-            database.executescript(_TABLES)
+            database.execute(_TABLE)
         except (sqlite3.Error, OSError) as problem:
             if database is not None:
                 database.close()
@@ -97,62 +94,62 @@ class MetadataCache:
         if not _passes(problem):
             self._remove()
 
-    def find(self, identities: Sequence[Identity]) -> tuple[Mapping[Identity, Chunks], Mapping[Identity, Chunks]]:
-        """The Chunks of files that are as they were, and of those whose times of change alone differ.
+    def find_files(self, identities: Iterable[Identity]) -> tuple[dict[Identity, Known], dict[Identity, Known]]:
+        """What is known of files that are as they were, and of those whose time of change alone differs.
 
-        A new hard link changes a file's inode, and so does whoever changes its content and sets its times back.
+        A new hard link changes a file's time, and so does whoever changes its content and sets its other times back.
         """
-        same: dict[Identity, Chunks] = {}
-        likely: dict[Identity, Chunks] = {}
-        if self._database is None:
-            return same, likely
-        wanted = {(one[1] & _LOW, one[0] & _LOW): one for one in identities}
-        inodes = sorted({inode for inode, _ in wanted})
-        try:
-            for start in range(0, len(inodes), _AT_ONCE):
-                some = inodes[start : start + _AT_ONCE]
-                for row in self._database.execute(_FIND_FILES + _marks(some), some):
-                    identity = wanted.get(row[:2])
-                    if identity is None or row[2:4] != identity[2:4] or row[9] != _seal(*row[:8], data=row[8]):
-                        continue
-                    (same if row[4] == identity[4] else likely)[identity] = _unpack(*row[5:9], size=row[2])
-        except (sqlite3.Error, ValueError, TypeError, AttributeError, UnicodeError) as problem:
-            self._forget(problem)
-            return {}, {}
+        same: dict[Identity, Known] = {}
+        likely: dict[Identity, Known] = {}
+        wanted = list(identities)
+        buckets = self._find_buckets(wanted)
+        for identity in wanted:
+            device, inode, size, changed, touched = identity
+            row = buckets[inode >> _BUCKET].get(f"{device}/{inode}")
+            if row is not None and row[0] == size and row[1] == changed:
+                (same if row[2] == touched else likely)[identity] = row[3], row[4]
         return same, likely
 
-    def find_blocks(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
-        """The blocks that were kept under these keys."""
-        found: dict[bytes, bytes] = {}
-        if self._database is None:
-            return found
+    def _find_buckets(self, identities: Iterable[Identity]) -> dict[int, dict[str, Any]]:
+        names = {f"files {number}": number for number in {identity[1] >> _BUCKET for identity in identities}}
+        found = self.find(names)
+        return {number: json.loads(found.get(name, b"{}")) for name, number in names.items()}
+
+    def find(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """The items that were kept under these keys."""
+        found: dict[str, bytes] = {}
+        wanted = sorted(set(keys))
         try:
-            for start in range(0, len(keys), _AT_ONCE):
-                some = keys[start : start + _AT_ONCE]
-                for key, data, seal in self._database.execute(_FIND_BLOCKS + _marks(some), some):
-                    if seal == _seal(key, data=data):
+            for start in range(0, len(wanted), _AT_ONCE):
+                some = wanted[start : start + _AT_ONCE]
+                if self._database is None:
+                    break
+                for key, data, seal in self._database.execute(f"{_FIND}({','.join('?' * len(some))})", some):
+                    if seal == _seal(key, data):
                         found[key] = data
-        except (sqlite3.Error, ValueError, TypeError, UnicodeError) as problem:
+        except (sqlite3.Error, ValueError, TypeError, AttributeError, UnicodeError) as problem:
             self._forget(problem)
             return {}
         return found
 
-    def keep(self, files: Iterable[tuple[Identity, Chunks]], blocks: Mapping[bytes, bytes]) -> None:
-        """Keep the Chunks of files, and blocks."""
+    def keep(self, files: Sequence[tuple[Identity, Known]], items: Mapping[str, bytes]) -> None:
+        """Keep what is known of files, and items; their keys say all that their content depends on."""
         if self._database is None:
             return
         newest = time.time_ns() - _YOUNG_NS
         try:
             self._database.execute("BEGIN IMMEDIATE")
-            self._database.executemany(
-                "INSERT OR REPLACE INTO file VALUES (?,?,?,?,?,?,?,?,?,?)",
-                (_pack(identity, chunks) for identity, chunks in files if identity[4] < newest),
-            )
-            self._database.executemany(
-                "INSERT OR REPLACE INTO block VALUES (?,?,?)",
-                ((key, data, _seal(key, data=data)) for key, data in blocks.items()),
-            )
-            self._database.execute("COMMIT")
+            buckets = self._find_buckets(identity for identity, _ in files)
+            for (device, inode, size, changed, touched), known in files:
+                if touched < newest:
+                    buckets[inode >> _BUCKET][f"{device}/{inode}"] = size, changed, touched, *known
+            about = {f"files {number}": json.dumps(bucket).encode() for number, bucket in buckets.items()}
+            if self._database is not None:
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO item VALUES (?,?,?)",
+                    ((key, data, _seal(key, data)) for key, data in {**items, **about}.items()),
+                )
+                self._database.execute("COMMIT")
         except (sqlite3.Error, OverflowError) as problem:
             self._forget(problem)
 
@@ -165,22 +162,7 @@ def _passes(problem: Exception) -> bool:
     return code is not None and code & 0xFF in passing
 
 
-def _seal(*parts: object, data: bytes = b"") -> bytes:
-    digest = hashlib.sha256(repr(parts).encode())
+def _seal(key: str, data: bytes) -> bytes:
+    digest = hashlib.sha256(key.encode())
     digest.update(data)
     return digest.digest()[:16]
-
-
-def _pack(identity: Identity, chunks: Chunks) -> tuple[object, ...]:
-    device, inode, size, changed, touched = identity
-    pieces = chunks.before, chunks.after, chunks.filelists, chunks.other
-    data, cuts = b"".join(pieces), " ".join(str(len(piece)) for piece in pieces)
-    row = (inode & _LOW, device & _LOW, size, changed, touched, chunks.sha256, chunks.nevra, cuts)
-    return (*row, data, _seal(*row, data=data))
-
-
-def _unpack(digest: str, nevra: str, cuts: str, data: bytes, *, size: int) -> Chunks:
-    one, two, three, _ = map(int, cuts.split())
-    two += one
-    three += two
-    return Chunks(digest, size, nevra, data[:one], data[one:two], data[two:three], data[three:])

@@ -1,5 +1,6 @@
 """What the metadata of a repository says of one package: three pieces of XML, made from its header."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -7,15 +8,15 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import Any
+from xml.parsers import expat
 
 from rollbuild.errors import RollbuildError
 from rollbuild.files import explained
 from rollbuild.location import Location
-from rollbuild.packages.native import load_createrepo, silent_library
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
+from rollbuild.packages.metadata_workers import shared_work
+from rollbuild.packages.native import load_createrepo
 
 CHANGELOG_LIMIT = 10
 """The newest entries of each package's changelog; createrepo_c's own default."""
@@ -25,10 +26,8 @@ _LEAD, _INTRO, _ENTRY = 96, 16, 16  # bytes: RPM's lead, the start of a header, 
 _MAGIC = b"\x8e\xad\xe8"
 _HEADER_LIMIT = 256 * 1024 * 1024  # rpm's own limit
 _PLACE = b'<location href="rollbuild"/>'
-_BATCH = 32
 _WORTH_A_PROCESS = 400
 _WORTH_A_PROCESS_BYTES = 128 * 1024 * 1024
-_MOST_PROCESSES = 8
 
 Identity = tuple[int, int, int, int, int]
 """Device, inode, size, and times of last change of content and of inode in nanoseconds."""
@@ -42,7 +41,6 @@ class Chunks:
     """
 
     sha256: str
-    size: int
     nevra: str
     before: bytes
     after: bytes
@@ -51,7 +49,7 @@ class Chunks:
 
     def __reduce__(self) -> tuple[object, ...]:
         # Slotted dataclasses travel between processes slowly by themselves.
-        return Chunks, (self.sha256, self.size, self.nevra, self.before, self.after, self.filelists, self.other)
+        return Chunks, (self.sha256, self.nevra, self.before, self.after, self.filelists, self.other)
 
     def primary(self, href: str) -> bytes:
         """Its piece of primary.xml, where the package lies at `href`."""
@@ -82,108 +80,61 @@ class Scan:
         return Scan, (self.identity, self.chunks)
 
 
-def identify(status: os.stat_result) -> Identity:
-    """What changes when a file does."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+identify: Callable[[os.stat_result], Identity] = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+"""What changes when a file does."""
 
 
-def scan_files(tasks: Sequence[Task], advance: Callable[[int], object] | None = None) -> Iterator[Scan]:
+def scan_files(tasks: Sequence[Task], advance: Callable[[int], object] | None = None) -> list[Scan]:
     """Read packages, in the order of the tasks; `advance` is told the bytes read.
-
-    Much work is shared by processes: createrepo_c keeps Python's lock, and threads would take longer than one does.
 
     Raises RollbuildError, with the file's place: REFUSED for what is no RPM, or damaged; DISK.
     """
-    total = sum(task.size for task in tasks)
-    jobs = min(
-        len(os.sched_getaffinity(0)),
-        _MOST_PROCESSES,
-        max(len(tasks) // _WORTH_A_PROCESS, total // _WORTH_A_PROCESS_BYTES) + 1,
-        max(len(tasks), 1),
-    )
-    scans = _scan_in_turn(tasks) if jobs == 1 else _scan_with(jobs, tasks)
-    for task, scan in zip(tasks, scans, strict=True):
-        yield scan
-        if advance is not None:
-            advance(task.size)
+    scans = []
+    worth = max(len(tasks) // _WORTH_A_PROCESS, sum(task.size for task in tasks) // _WORTH_A_PROCESS_BYTES) + 1
+    with shared_work(_scan_some, tasks, worth=worth) as results:
+        for task, scan in zip(tasks, results, strict=True):
+            scans.append(scan)
+            if advance is not None:
+                advance(task.size)
+    return scans
 
 
-def _scan_in_turn(tasks: Sequence[Task]) -> Iterator[Scan]:
-    load_createrepo()
+def _scan_some(tasks: Sequence[Task]) -> list[Scan]:
     with _open_scratch() as scratch:
-        for task in tasks:
-            yield _scan(task, scratch)
+        return [_scan(task, scratch) for task in tasks]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scratch:
+    """A file to write headers into: in memory, where nothing is left of a process that is killed."""
+
+    file: int
+    path: str
+
+    def fill(self, header: bytes) -> None:
+        with explained("cannot write", self.path):
+            if os.pwrite(self.file, header, 0) < len(header):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.ftruncate(self.file, len(header))
 
 
 @contextmanager
-def _open_scratch() -> Iterator[str]:
-    """The path of an empty file to write headers into: in memory, where nothing is left of a process that is killed."""
+def _open_scratch() -> Iterator[_Scratch]:
     if os.path.isdir("/proc/self/fd"):
         with explained("cannot write", "/proc/self/fd"):
             file = os.memfd_create("rollbuild-header")
         try:
-            yield f"/proc/self/fd/{file}"
+            yield _Scratch(file, f"/proc/self/fd/{file}")
         finally:
             os.close(file)
         return
     with explained("cannot write into", tempfile.gettempdir()):
         scratch = tempfile.NamedTemporaryFile(prefix="rollbuild-")  # noqa: SIM115
     with scratch:
-        yield scratch.name
+        yield _Scratch(scratch.fileno(), scratch.name)
 
 
-def _scan_with(jobs: int, tasks: Sequence[Task]) -> Iterator[Scan]:
-    import multiprocessing
-
-    load_createrepo()  # once, before the others are forked
-    context = multiprocessing.get_context("fork")
-    size = max(min(_BATCH, len(tasks) // (4 * jobs)), 1)
-    batches = [tasks[start : start + size] for start in range(0, len(tasks), size)]
-    receivers: list[Connection] = []
-    workers = []
-    try:
-        for index in range(jobs):
-            receiver, sender = context.Pipe(duplex=False)
-            receivers.append(receiver)
-            worker = context.Process(target=_work, args=(batches[index::jobs], sender, tuple(receivers)))
-            worker.start()
-            sender.close()
-            workers.append(worker)
-        for number in range(len(batches)):
-            index = number % jobs
-            try:
-                answer = receivers[index].recv()
-            except (EOFError, ConnectionError):
-                workers[index].join()
-                code = workers[index].exitcode
-                raise RollbuildError(f"a process that read packages died (exit code {code})") from None
-            if isinstance(answer, dict):
-                raise RollbuildError(**answer)
-            yield from answer
-    finally:
-        for worker, receiver in zip(workers, receivers, strict=False):
-            worker.terminate()
-            worker.join()
-            receiver.close()
-
-
-def _work(batches: list[Sequence[Task]], sender: "Connection", receivers: "tuple[Connection, ...]") -> None:
-    # As long as one process has the reading end, this one would wait for ever when its parent is killed.
-    for receiver in receivers:
-        receiver.close()
-    try:
-        try:
-            scans = _scan_in_turn([task for batch in batches for task in batch])
-            for batch in batches:
-                sender.send([next(scans) for _ in batch])
-        except RollbuildError as problem:
-            words = {"hint": problem.hint, "location": problem.location, "exit_code": problem.exit_code}
-            sender.send({"message": problem.message, **words})
-    except (KeyboardInterrupt, BrokenPipeError):
-        pass
-
-
-def _scan(task: Task, scratch: str) -> Scan:
+def _scan(task: Task, scratch: _Scratch) -> Scan:
     with explained("cannot read", task.path):
         file = os.open(task.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
@@ -232,31 +183,40 @@ def _find_end(head: bytes, path: str) -> int:
     return place
 
 
-def _parse(path: str, header: bytes, digest: str, size: int, scratch: str) -> Chunks:
+def _parse(path: str, header: bytes, digest: str, size: int, scratch: _Scratch) -> Chunks:
     """createrepo_c reads a file with the header alone: digesting the rest again would take it longer than all else."""
     library = load_createrepo()
-    with explained("cannot write", scratch), open(scratch, "r+b") as file:
-        file.write(header)
-        file.truncate()
+    scratch.fill(header)
     try:
-        with silent_library():
-            package: Any = library.package_from_rpm(
-                scratch, library.SHA256, location_href="rollbuild", changelog_limit=CHANGELOG_LIMIT
-            )
-            parts = package.name, package.version, package.release, package.arch
-            if not all(parts):
-                raise _damaged(path, "its header lacks a name, a version or an architecture")
-            package.pkgId, package.size_package = digest, size
-            package.time_file = package.time_build  # the time of the file is no part of the content
-            primary, filelists, other = (text.encode() for text in library.xml_dump(package))
+        package: Any = library.package_from_rpm(
+            scratch.path, library.SHA256, location_href="rollbuild", changelog_limit=CHANGELOG_LIMIT
+        )
+        name, version, release, arch = package.name, package.version, package.release, package.arch
+        if not (name and version and release and arch):
+            raise _damaged(path, "its header lacks a name, a version or an architecture")
+        package.pkgId, package.size_package = digest, size
+        package.time_file = package.time_build  # the time of the file is no part of the content
+        primary, filelists, other = (text.encode() for text in library.xml_dump(package))
     except (library.CreaterepoCError, OSError, ValueError, TypeError) as problem:
-        raise _damaged(path, " ".join(str(problem).replace(scratch, "its header").split())) from None
+        raise _damaged(path, " ".join(str(problem).replace(scratch.path, "its header").split())) from None
     before, place, after = primary.partition(_PLACE)
     if not place:
         raise _damaged(path, "its header cannot be written as XML")
-    name, version, release, arch = parts
+    for text in (primary, filelists, other):
+        _check_xml(text, path)
     nevra = f"{name}-{package.epoch or '0'}:{version}-{release}.{arch}"
-    return Chunks(digest, size, nevra, before, after, filelists, other)
+    return Chunks(digest, nevra, before, after, filelists, other)
+
+
+def _check_xml(text: bytes, path: str) -> None:
+    """Refuse what is not one well-formed element: a header may hold anything, and readers would refuse all packages."""
+    try:
+        expat.ParserCreate().Parse(text, True)
+    except expat.ExpatError as problem:
+        about = " ".join(text[:300].decode(errors="replace").split())
+        raise _damaged(path, f"its metadata is no XML: {expat.errors.messages[problem.code]}, in {about}") from None
+    if not text.startswith(b"<package"):
+        raise _damaged(path, "its metadata starts as no package does")
 
 
 def _damaged(path: str, problem: str) -> RollbuildError:

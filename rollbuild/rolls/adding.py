@@ -1,10 +1,12 @@
 """Adding rolls to the store: found on media, staged beside their places, verified there, put into place together."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import unquote
 
 from rollbuild.errors import REFUSED, FindingsError, RollbuildError
 from rollbuild.files import explained, locked
@@ -68,6 +70,7 @@ def add_rolls(sources: Sequence[str], how: Adding) -> Additions:
     Raises RollbuildError: FindingsError with everything that is wrong with them, BUSY while another process changes
     the store, UNREACHABLE for a URL, DISK.
     """
+    sources = [_without_scheme(source) for source in sources]
     media = [(_fetch(source, how) if _URL.match(source) else Path(source), source) for source in sources]
     additions = _add(media, how)
     for source in filter(_URL.match, sources):
@@ -75,6 +78,14 @@ def add_rolls(sources: Sequence[str], how: Adding) -> Additions:
 
         forget_fetched(how.store.cache_folder / _DOWNLOADS, source)
     return additions
+
+
+def _without_scheme(source: str) -> str:
+    """The path of a `file://` URL, which may have escapes as other URLs do; other texts as they are."""
+    if not source.startswith("file://"):
+        return source
+    path = source.removeprefix("file://").removeprefix("localhost")
+    return path if os.path.lexists(path) else unquote(path)
 
 
 def _add(media: Sequence[tuple[Path, str]], how: Adding) -> Additions:
@@ -199,6 +210,11 @@ def _stage(rolls: Sequence[IncomingRoll], work: Path, how: Adding) -> list[Findi
     return findings
 
 
+def _as_text(path: str) -> str:
+    """A path as UTF-8 can have it: bytes in it that are none are shown as escapes."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
 def _finish(
     rolls: Sequence[IncomingRoll],
     coming: Sequence[IncomingRoll],
@@ -221,7 +237,7 @@ def _finish(
         if roll in coming and what is not UNCHANGED:
             what = REPLACED if there is not None else ADDED
             changes[roll.id] = roll.folder
-            index[roll.id] = AddedRoll(roll.id, there is not None and there.enabled, digest, roll.source)
+            index[roll.id] = AddedRoll(roll.id, there is not None and there.enabled, digest, _as_text(roll.source))
         additions.append((roll, what))
     after = tuple(index[roll] for roll in sorted(index))
     if how.enable:

@@ -10,7 +10,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
 _OLD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~^+]*\Z")
 _ARCH = re.compile(r"(?:x86_64|aarch64|ppc64le|s390x|i386|noarch)\Z")
-_REQUIREMENT = re.compile(r"\s*(?P<name>\S+?)\s*(?:(?P<sign><=|>=|=|<|>)\s*(?P<version>[A-Za-z0-9]\S*)\s*)?\Z")
+_SHOWN = 60
+_LONGEST = 200
+"""Characters of a roll's text: names of files are made of it, which may have 255 bytes."""
+_REQUIREMENT = re.compile(r"\s*(?P<name>\S+?)\s*(?:(?P<sign><=|>=|=|<|>)\s*(?P<version>[A-Za-z0-9][!-~]*)\s*)?\Z")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,11 +41,22 @@ class RollId:
         ):
             if not shape.match(text):
                 hint = "letters, digits and dots are allowed, first a letter or digit"
-                raise RollbuildError(f"{text!r} is no {what} of a roll", hint=hint)
+                raise RollbuildError(f"{_shortened(text)} is no {what} of a roll", hint=hint)
         if not _ARCH.match(self.arch):
             raise RollbuildError(
-                f"{self.arch!r} is no architecture of a roll", hint="x86_64, aarch64, ppc64le, s390x, i386 or noarch"
+                f"{_shortened(self.arch)} is no architecture of a roll",
+                hint="x86_64, aarch64, ppc64le, s390x, i386 or noarch",
             )
+        if len(str(self)) > _LONGEST:
+            raise RollbuildError(
+                f"the roll {_shortened(str(self))} has a name, version and release of more than {_LONGEST} characters "
+                "together",
+                hint="files are called by them: choose shorter ones",
+            )
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def is_roll_name(name: str) -> bool:
@@ -81,7 +95,7 @@ def compare_evr_text(one: str, other: str) -> int:
 
 def parse_requirement(text: str) -> Requirement:
     """A requirement as written in roll.yaml. Raises RollbuildError."""
-    match = _REQUIREMENT.match(text)
+    match = _REQUIREMENT.match(text) if len(text) <= _LONGEST else None
     if match is None or not _OLD_NAME.match(match["name"]):
-        raise RollbuildError(f"{text!r} does not name a roll", hint="write it as in: kernel, or: kernel >= 2.0")
+        raise RollbuildError(f"{_shortened(text)} does not name a roll", hint="write it as in: kernel, or: kernel >= 2.0")
     return Requirement(match["name"], match["sign"] or "", match["version"] or "")

@@ -106,7 +106,9 @@ class Store:
                 )
                 for item in content["rolls"]
             ]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        except (RollbuildError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+            if isinstance(problem, RollbuildError) and problem.location is not None:
+                raise
             raise RollbuildError(
                 f"the store's list of rolls is damaged: {' '.join(str(problem).split())}",
                 location=Location(os.fspath(path)),
@@ -210,7 +212,7 @@ class Store:
             digests = {roll.id: roll.digest for roll in self.read_index()}
             try:
                 rolls = [RollId(*map(str, parts)) for parts in json.loads(read_limited(journal, _LIMIT))]
-            except (ValueError, TypeError):
+            except (RollbuildError, ValueError, TypeError, RecursionError):
                 raise RollbuildError(
                     "what an interrupted change of the rolls left is damaged",
                     location=Location(os.fspath(journal)),

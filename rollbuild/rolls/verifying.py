@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rollbuild.errors import REFUSED, RollbuildError
-from rollbuild.files import digest_file, walk_tree
+from rollbuild.files import digest_file, read_limited, walk_tree
 from rollbuild.findings import Finding, Severity, error
 from rollbuild.location import Location
 from rollbuild.packages import RpmFile, Signature, open_keyring, verify_rpm
@@ -20,6 +20,7 @@ IGNORED = "TRANS.TBL"
 _OWN = frozenset((MANIFEST, SUMS, f"{SUMS}.asc"))
 _COPY_AGAIN = "copy or build the roll again"
 _SHOWN_NAMES = 5
+_SUMS_LIMIT = 256 * 1024 * 1024
 
 
 def verify_roll(
@@ -88,9 +89,9 @@ class _Verification:
             return
         right = {name: digest for name, (digest, _) in self.built.files.items()}
         right[MANIFEST] = digest_file(self.folder / MANIFEST)[0]
-        for line in path.read_text("utf-8", "backslashreplace").splitlines():
+        for line in read_limited(path, _SUMS_LIMIT).decode("utf-8", "backslashreplace").split("\n"):
             digest, _, name = line.partition("  ")
-            if not line.startswith("\\") and right.get(name) != digest:
+            if line and not line.startswith("\\") and right.get(name) != digest:
                 yield self._error("ROLL-FILE", f"its line on {name or line!r} is not what roll.json says", SUMS)
                 return
 

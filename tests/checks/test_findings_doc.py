@@ -40,6 +40,23 @@ NOT_SHOWN = {
     "SOURCE-MISSING": "only `rollbuild roll build` tells it (tests/packages/test_rpmbuild.py)",
     "SHELL-LONG": "needs a script of 128 KiB",
     "SHELLCHECK-MISSING": "needs a machine without shellcheck (tests/checks/test_shell.py)",
+    "INPUT-CHANGED": "only `rollbuild distro create` tells it (tests/distribution)",
+    "INSTALLER-CHOICE": "only `rollbuild distro create` tells it (tests/distribution)",
+    "NO-APPLIANCE": "only `rollbuild distro create` tells it (tests/distribution)",
+    "NO-ROLLS": "only `rollbuild distro create` tells it (tests/distribution)",
+    "OS-KEY-MISSING": "only `rollbuild distro create` tells it (tests/distribution)",
+    "ROLL-ARCH": "only `rollbuild distro create` tells it (tests/distribution)",
+    "ROLL-CONFLICT": "only `rollbuild roll` tells it (tests/rolls)",
+    "ROLL-CYCLE": "only `rollbuild roll` tells it (tests/rolls)",
+    "ROLL-LOCK": "only `rollbuild roll` tells it (tests/rolls)",
+    "ROLL-OTHER": "only `rollbuild roll` tells it (tests/rolls)",
+    "ROLL-RELEASE": "only `rollbuild roll` tells it (tests/rolls)",
+    "ROLL-REQUIRES": "only `rollbuild roll` tells it (tests/rolls)",
+    "ROLL-UNLISTED": "only `rollbuild roll` tells it (tests/rolls)",
+    "ROLL-UNSIGNED": "only `rollbuild distro create` tells it (tests/distribution)",
+    "ROLL-VERSIONS": "only `rollbuild roll` tells it (tests/rolls)",
+    "SAME-NEVRA": "only `rollbuild distro create` tells it (tests/distribution)",
+    "SIGNED-ANEW": "only `rollbuild distro create` tells it (tests/distribution)",
 }
 
 BASE = {

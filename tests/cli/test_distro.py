@@ -63,7 +63,7 @@ def test_the_first_generation(distro: Distro, store: Store) -> None:
 def test_as_json(distro: Distro) -> None:
     data = json.loads(create(distro, "--json").out)
     assert (data["status"], data["generation"], data["kickstarts"]) == ("made", 1, ["compute"])
-    assert {finding["code"] for finding in data["findings"]} == {"ROLL-UNSIGNED"}
+    assert {finding["code"] for finding in data["findings"]} == {"OS-KEY-MISSING", "ROLL-UNSIGNED"}
     assert json.loads(create(distro, "--json").out)["status"] == "unchanged"
     assert json.loads(create(distro, "--json", "--dry-run", "-A", "x=1").out)["status"] == "dry-run"
 
@@ -187,6 +187,9 @@ def test_the_list(distro: Distro, store: Store) -> None:
 
 
 def test_an_empty_store(rollbuild: Callable[..., Outcome], tmp_path: Path) -> None:
+    for verb in (("create", "cluster", "--os", OS), ("diff", "cluster"), ("rollback", "cluster")):
+        outcome = rollbuild("distro", *verb, "--store", tmp_path / "none")
+        assert outcome.code == USAGE and "there is no " in outcome.err and "hint: " in outcome.err
     outcome = rollbuild("distro", "list", "--store", tmp_path / "none")
     assert outcome.code == 0 and "import-os" in outcome.err
     assert not (tmp_path / "none").exists()

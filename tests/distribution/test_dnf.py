@@ -65,6 +65,8 @@ def make_site(folder: Path) -> Site:
     shadowed = {"name": "chrony", "version": "9.9", "arch": "x86_64"}
     add_roll(store, "first", packages=[older], priority=80, **signed)
     add_roll(store, "last", packages=[shadowed], priority=20, **signed)
+    modular = {"name": "nodejs", "epoch": "1", "version": "20.0", "arch": "x86_64"}
+    add_roll(store, "node", packages=[modular], **signed)
     made = create_generation(
         store, Wanted("cluster", OS, require_signed=True), compile=None, judge=lambda found: errors(found)
     )
@@ -87,8 +89,9 @@ def dnf(site: Site, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess
     config.write_text("[main]\nbest=True\n")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        settings = {"reposdir": repos, "cachedir": tmp_path / "cache", "logdir": tmp_path / "log"}
+        settings: dict[str, object] = {"reposdir": repos, "cachedir": tmp_path / "cache", "logdir": tmp_path / "log"}
         settings |= {"persistdir": tmp_path / "persist", "varsdir": tmp_path / "vars"}
+        settings["module_platform_id"] = "platform:el9"
         argv = ["dnf", "-y", "-c", str(config), "--noplugins", f"--installroot={tmp_path / 'root'}", "--releasever=9"]
         argv += [f"--setopt={name}={value}" for name, value in settings.items()]
         return subprocess.run([*argv, *arguments], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
@@ -125,6 +128,18 @@ def test_priorities(dnf, tmp_path: Path, site: Site) -> None:
     assert {"httpd-2.2", "gcc-12.0", "chrony-4.5"} <= installed(tmp_path)
 
 
+def test_a_package_that_a_module_stream_has_too(dnf, tmp_path: Path, site: Site) -> None:
+    done = dnf("install", "nodejs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nodejs-20.0" in installed(tmp_path)
+    text = (tmp_path / "repos" / "rollbuild.repo").read_text()
+    assert text.count("module_hotfixes=1\n") == 1
+    # Without that line dnf does not see it, as the installer does not, which was told.
+    (tmp_path / "repos" / "rollbuild.repo").write_text(text.replace("module_hotfixes=1\n", ""))
+    seen = dnf("repoquery", "nodejs").stdout
+    assert "nodejs-1:18.19.0" in seen and "nodejs-1:20.0" not in seen
+
+
 def test_the_closure_of_every_repository_is_whole(dnf) -> None:
     done = dnf("repoquery", "--unsatisfied")
     assert done.returncode == 0 and not done.stdout.strip(), done.stdout + done.stderr
@@ -147,7 +162,7 @@ def test_a_tampered_package_is_refused(dnf, tampered: Path, tmp_path: Path) -> N
     data[-1] ^= 1
     package.write_bytes(data)
     done = dnf("install", "tool")
-    assert done.returncode != 0 and "hecksum doesn't match" in done.stdout + done.stderr
+    assert done.returncode != 0 and "has incorrect checksum" in done.stdout + done.stderr
     assert not (tmp_path / "root" / "usr" / "bin" / "tool").exists()
 
 

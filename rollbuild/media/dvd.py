@@ -1,0 +1,385 @@
+"""The install medium: a generation, or part of it, as an ISO image that boots on BIOS and on UEFI."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rollbuild.distribution import Generation
+from rollbuild.errors import USAGE, FindingsError, RollbuildError
+from rollbuild.files import digest_file, explained, staged_folder
+from rollbuild.findings import Finding, Severity, warning
+from rollbuild.images import BootImages, detect_boot, make_efi_image, write_iso
+from rollbuild.media.arguments import check_arguments, install_arguments
+from rollbuild.media.bootmenu import LOCAL, BootMenu, MenuEntry, check_label, install_entries, make_label
+from rollbuild.media.discsource import DiscSource, read_disc_source
+from rollbuild.media.discstage import DiscStage
+from rollbuild.media.hostiso import HostInstall
+from rollbuild.media.kickstarts import DiscKickstart
+from rollbuild.media.menus import Menus
+from rollbuild.media.needed import find_needed
+from rollbuild.media.splitting import Amount, amount_of, split_rolls
+from rollbuild.rolls import choose_epoch
+
+Progress = Callable[[int, str], AbstractContextManager[Callable[..., None]]]
+SCOPES = ("boot", "packages", "full")
+FIRMWARES = ("bios", "uefi")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedDvd:
+    """What to put onto a medium. `appliances`: all that have Kickstarts when none is named. `max_size` is in bytes,
+    `timeout` in seconds; `default` is the entry that starts after it: `local` or an appliance. `required`: the kinds
+    of firmware (bios, uefi) without which nothing is written. `host`: the medium is for this one host."""
+
+    appliances: tuple[str, ...] = ()
+    scope: str = "full"
+    max_size: int | None = None
+    label: str = ""
+    arguments: tuple[str, ...] = ()
+    timeout: int = 60
+    default: str = LOCAL
+    required: tuple[str, ...] = ()
+    host: HostInstall | None = None
+    menus: Menus = field(default_factory=Menus)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeDisc:
+    """An image that was written: its size in bytes, its SHA-256, and the rolls whose packages it has."""
+
+    path: Path
+    label: str
+    size: int
+    sha256: str
+    rolls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MadeDvd:
+    """What was written; the first disc is the one that boots. `findings` are no errors."""
+
+    discs: tuple[MadeDisc, ...]
+    entries: tuple[MenuEntry, ...]
+    firmwares: tuple[str, ...]
+    packages: int
+    kickstarts: tuple[DiscKickstart, ...]
+    findings: tuple[Finding, ...]
+
+
+def create_dvd(generation: Generation, wanted: WantedDvd, output: Path, *, progress: Progress) -> MadeDvd:
+    """Write the image `output` (and further ones beside it where `max_size` asks for them), each with a `.sha256`.
+
+    Equal generations give equal bytes. Whatever goes wrong, what was there before stays. `progress(total, label)`
+    shows a bar whose unit is one MiB. Raises RollbuildError: REFUSED, USAGE, MISSING_PROGRAM, DISK.
+    """
+    _check_place(generation, output)
+    return _Maker(read_disc_source(generation), wanted, output, progress).make()
+
+
+def _check_place(generation: Generation, output: Path) -> None:
+    place = Path(os.path.realpath(output))
+    if place.is_relative_to(os.path.realpath(generation.folder)):
+        raise RollbuildError(
+            f"{output} would lie in {generation} itself, which never changes",
+            hint="write it somewhere else",
+            exit_code=USAGE,
+        )
+    if place.is_dir():
+        raise RollbuildError(f"{output} is a folder, not a file", hint="name a file: -o NAME.iso", exit_code=USAGE)
+
+
+class _Maker:
+    def __init__(self, source: DiscSource, wanted: WantedDvd, output: Path, progress: Progress) -> None:
+        self.source, self.wanted, self.output, self.progress = source, wanted, output, progress
+        self.epoch = choose_epoch(source.provenance.epoch)
+        generation = source.generation
+        default = make_label(generation.distribution, generation.number, source.provenance.arch)
+        self.label = check_label(wanted.label or default)
+        self.findings: list[Finding] = []
+
+    def make(self) -> MadeDvd:
+        source, wanted = self.source, self.wanted
+        kickstarts = () if wanted.host else source.read_kickstarts(wanted.appliances)
+        firmwares = self._check_firmware()
+        self._check_kickstarts(kickstarts)
+        entries = self._entries(kickstarts)
+        menu = BootMenu(self.label, self._title(), entries, self._default(entries), wanted.timeout)
+        packages = self._packages(kickstarts)
+        repositories = {path for path in source.files if source.repository_of(path)}
+        base = self._base(repositories)
+        per_roll, of_os = self._amounts(packages)
+        first = sum((amount_of(source.files[path].st_size) for path in base), of_os)
+        discs = split_rolls(first, per_roll, wanted.max_size)
+        self._warn_of_others(discs, kickstarts)
+        with self._staged() as stage_of, workplace(self.output) as work:
+            made = []
+            for number, rolls in enumerate(discs, 1):
+                stage = DiscStage(stage_of(number), source, self.epoch)
+                keep = {path for path in packages if self._is_on(path, rolls, number)}
+                stage.add_files([*base, *keep] if number == 1 else [*keep, *_keys(source)])
+                if wanted.scope == "packages":
+                    self._remake(stage, keep, rolls, number)
+                boot = None
+                if number == 1:
+                    boot = self._make_bootable(stage, menu, kickstarts, firmwares, work)
+                present = [one for one in source.repositories if self._has(one.roll, rolls, number)]
+                stage.finish(
+                    present if wanted.scope != "boot" else [],
+                    disc=(number, len(discs)) if len(discs) > 1 else None,
+                    label=self._label_of(number),
+                )
+                made.append(self._write(stage, work, number, rolls, boot))
+            place_files(work, [disc.path for disc in made])
+        return MadeDvd(
+            discs=tuple(made),
+            entries=entries,
+            firmwares=firmwares,
+            packages=sum(path.endswith(".rpm") for path in packages),
+            kickstarts=kickstarts,
+            findings=tuple(self.findings),
+        )
+
+    def _check_firmware(self) -> tuple[str, ...]:
+        has = {"bios": bool(self.source.bios), "uefi": self.source.efi}
+        found = tuple(name for name in FIRMWARES if has[name])
+        what = {"bios": "isolinux/isolinux.bin nor images/eltorito.img", "uefi": "EFI/BOOT/BOOT*.EFI"}
+        for name in FIRMWARES:
+            if has[name]:
+                continue
+            word = "neither" if name == "bios" else "no"
+            message = f"the OS tree has {word} {what[name]}: the medium does not boot on {name.upper()}"
+            hint = "import the OS tree of an install DVD, which has both"
+            if name in self.wanted.required or not found:
+                raise RollbuildError(message, hint=hint)
+            if self.source.provenance.arch == "x86_64":
+                self.findings.append(warning("DISC-FIRMWARE", message, hint=hint))
+        return found
+
+    def _check_kickstarts(self, kickstarts: Sequence[DiscKickstart]) -> None:
+        for kickstart in kickstarts:
+            if kickstart.source == "cdrom" and self.wanted.scope == "boot":
+                raise RollbuildError(
+                    f"the Kickstart of {kickstart.name} installs from the medium (`cdrom`), which has no packages "
+                    "with --scope boot",
+                    hint="take --scope packages or full, or let its Kickstart name a `url`",
+                )
+        if secret := [kickstart.name for kickstart in kickstarts if kickstart.has_secrets]:
+            message = f"the Kickstart of {', '.join(secret)} holds secrets (such as the hash of root's password)"
+            hint = "whoever has the image or the disc can read them: keep both as you keep a key"
+            self.findings.append(warning("DISC-SECRET", message, hint=hint))
+
+    def _title(self) -> str:
+        info, host = self.source.info, self.wanted.host
+        what = f"host {host.name}" if host else str(self.source.generation)
+        return f"rollbuild: {what}, {info.family} {info.version}".replace("'", " ")
+
+    def _entries(self, kickstarts: Sequence[DiscKickstart]) -> tuple[MenuEntry, ...]:
+        source, host, extra = self.source, self.wanted.host, self.wanted.arguments
+        release, medium = source.release, f"hd:LABEL={self.label}"
+        chosen = []
+        if host:
+            arguments = install_arguments(
+                release,
+                stage2=host.stage2,
+                kickstart=host.kickstart,
+                hostname=host.name,
+                mac=host.mac,
+                network=host.network,
+                extra=(*host.arguments, *extra),
+            )
+            chosen.append((host.name, arguments))
+        for kickstart in kickstarts:
+            path = f"{medium}:/ks/{kickstart.name}.ks"
+            arguments = install_arguments(release, stage2=medium, kickstart=path, is_local=True, extra=extra)
+            chosen.append((kickstart.name, arguments))
+        rescue: tuple[str, ...] = ()
+        if "rescue" in release.boot_options and not host:
+            rescue = (*install_arguments(release, stage2=medium, is_local=True, extra=extra), "inst.rescue")
+        entries = install_entries(chosen, rescue, source.kernel, source.initrd)
+        findings = dict.fromkeys(
+            finding for entry in entries for finding in check_arguments(release, entry.arguments, None)
+        )
+        if any(finding.severity is Severity.ERROR for finding in findings):
+            raise FindingsError(findings)
+        self.findings += findings
+        return entries
+
+    def _default(self, entries: Sequence[MenuEntry]) -> str:
+        default = self.wanted.default
+        if default == LOCAL:
+            return LOCAL
+        wanted = f"install-{default}"
+        if wanted not in {entry.id for entry in entries}:
+            known = [entry.id.removeprefix("install-") for entry in entries if entry.action == "install"]
+            hint = f"there is: {LOCAL}, {', '.join(known)}"
+            raise RollbuildError(f"the menu has no entry for {default}", hint=hint, exit_code=USAGE)
+        message = f"a machine that starts from this medium installs {default} after {self.wanted.timeout} seconds"
+        hint = "and again, if the medium stays in it and is the first that it starts from"
+        self.findings.append(warning("DISC-INSTALLS", message, hint=hint))
+        return wanted
+
+    def _packages(self, kickstarts: Sequence[DiscKickstart]) -> frozenset[str]:
+        """The packages and, unless it is made anew, the metadata that go onto the discs."""
+        source = self.source
+        if self.wanted.scope == "boot" or self.wanted.host:
+            return frozenset()
+        if self.wanted.scope == "full":
+            return frozenset(path for path in source.files if source.repository_of(path))
+        return find_needed(source, kickstarts)
+
+    def _base(self, repositories: set[str]) -> list[str]:
+        """What else is on the first disc."""
+        source = self.source
+        if self.wanted.scope != "boot":
+            return [path for path in source.files if path not in repositories]
+        left = {source.stage2} if self.wanted.host else set()
+        return [path for path in source.boot_files() if path not in repositories and path not in left]
+
+    def _amounts(self, packages: frozenset[str]) -> tuple[Mapping[str, Amount], Amount]:
+        rolls = {one.roll: Amount() for one in self.source.repositories if one.roll}
+        of_os = Amount()
+        for path in packages:
+            repository = self.source.repository_of(path)
+            amount = amount_of(self.source.files[path].st_size)
+            if repository is not None and repository.roll:
+                rolls[repository.roll] += amount
+            else:
+                of_os += amount
+        return rolls, of_os
+
+    def _is_on(self, path: str, rolls: Sequence[str], number: int) -> bool:
+        repository = self.source.repository_of(path)
+        return repository is not None and self._has(repository.roll, rolls, number)
+
+    @staticmethod
+    def _has(roll: str, rolls: Sequence[str], number: int) -> bool:
+        return roll in rolls if roll else number == 1
+
+    def _warn_of_others(self, discs: Sequence[Sequence[str]], kickstarts: Sequence[DiscKickstart]) -> None:
+        others = [roll for rolls in discs[1:] for roll in rolls]
+        if others and any(kickstart.source == "cdrom" for kickstart in kickstarts):
+            message = f"the installer sees the first disc only, and the packages of {', '.join(others)} are on others"
+            hint = "install from the network (`url`), or take larger discs; after the install dnf takes them from there"
+            self.findings.append(warning("DISC-SPLIT", message, hint=hint))
+
+    def _remake(self, stage: DiscStage, packages: set[str], rolls: Sequence[str], number: int) -> None:
+        for repository in self.source.repositories:
+            if self._has(repository.roll, rolls, number):
+                stage.make_repository(repository, [path for path in packages if repository.holds(path)])
+
+    def _make_bootable(
+        self,
+        stage: DiscStage,
+        menu: BootMenu,
+        kickstarts: Sequence[DiscKickstart],
+        firmwares: Sequence[str],
+        work: Path,
+    ) -> BootImages:
+        source = self.source
+        efi = "uefi" in firmwares
+        written = menu.write(self.wanted.menus, source.files, stage.read, bios="bios" in firmwares, efi=efi)
+        for path, content in written.items():
+            stage.write(path, content)
+        for kickstart in kickstarts:
+            stage.write(f"ks/{kickstart.name}.ks", kickstart.content)
+        image = work / "efiboot.img"
+        if efi:
+            # GRUB reads its menu from where it lies itself, in the EFI image.
+            content = make_efi_image(stage.efi_files(written), epoch=self.epoch)
+            if source.bios == "images/eltorito.img":
+                with explained("cannot write", image):
+                    image.write_bytes(content)
+            else:
+                stage.write("images/efiboot.img", content)
+        boot = detect_boot(stage.folder)
+        if boot is None:
+            boot = BootImages()
+        return replace(boot, efi=os.path.abspath(image)) if efi and boot.is_grub else boot
+
+    def _label_of(self, number: int) -> str:
+        return self.label if number == 1 else f"{self.label[: 32 - 2 - len(str(number))]}-D{number}"
+
+    def _write(
+        self, stage: DiscStage, work: Path, number: int, rolls: Sequence[str], boot: BootImages | None
+    ) -> MadeDisc:
+        name = self.output.name
+        if number > 1:
+            name = f"{self.output.stem}-disc{number}{self.output.suffix}"
+        target = work / name
+        total = stage.size * (3 if boot else 2)
+        with self.progress((total >> 20) + 1, f"writing {name} (MiB)") as step:
+            advance = in_mebibytes(step)
+            label = self._label_of(number)
+            write_iso(stage.folder, target, volume_id=label, epoch=self.epoch, boot=boot, advance=advance)
+            digest, size = digest_file(target, advance=advance)
+        with explained("cannot write", target):
+            (work / f"{name}.sha256").write_text(f"{digest}  {name}\n")
+            limit = self.wanted.max_size
+            if limit is not None and size > limit:
+                raise RollbuildError(f"disc {number} has {size:,} bytes, more than --max-size", hint="report this")
+        return MadeDisc(self.output.parent / name, label, size, digest, tuple(rolls))
+
+    @contextmanager
+    def _staged(self) -> Iterator[Callable[[int], Path]]:
+        """Folders for what the discs hold, gone afterwards: where the generation lies, as hard links are made there;
+        else beside the output."""
+        for parent in (self.source.folder.parent, self.output.parent):
+            if os.access(parent, os.W_OK | os.X_OK):
+                break
+        with _folder_in(parent) as top:
+
+            def make(number: int) -> Path:
+                with explained("cannot write into", top):
+                    (top / str(number)).mkdir()
+                return top / str(number)
+
+            yield make
+
+
+def _keys(source: DiscSource) -> list[str]:
+    return [path for path in source.files if path.startswith("RPM-GPG-KEY-")]
+
+
+class _Done(Exception):
+    """No error: it takes the stage away."""
+
+
+@contextmanager
+def _folder_in(parent: Path) -> Iterator[Path]:
+    """A folder that goes when the block ends; that of a process that was killed goes with the next."""
+    with suppress(_Done), staged_folder(parent / ".rollbuild-disc") as stage:
+        yield stage
+        raise _Done
+
+
+@contextmanager
+def workplace(output: Path) -> Iterator[Path]:
+    """A folder beside an output that goes when the block ends."""
+    with explained("cannot write", output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+    with _folder_in(output.parent) as folder:
+        yield folder
+
+
+def place_files(work: Path, outputs: Sequence[Path]) -> None:
+    """Let files and their .sha256 take their places from the folder `work`, when all of them are whole."""
+    for output in outputs:
+        with explained("cannot write", output):
+            place = Path(os.path.realpath(output))
+            os.replace(work / output.name, place)
+            os.replace(work / f"{output.name}.sha256", place.with_name(f"{place.name}.sha256"))
+
+
+def in_mebibytes(step: Callable[..., None]) -> Callable[[int], None]:
+    """Tell a bar of MiB about bytes."""
+    rest = 0
+
+    def advance(size: int) -> None:
+        nonlocal rest
+        steps, rest = divmod(rest + size, 1 << 20)
+        if steps:
+            step(steps)
+
+    return advance
