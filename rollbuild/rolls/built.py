@@ -32,6 +32,7 @@ SOURCES = "SRPMS"
 FORMAT = 1
 _LIMIT = 256 * 1024 * 1024
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+_HALVES = re.compile(rb"\\u[dD][89a-fA-F]")
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999: what makes dates of seconds goes no further."""
 
@@ -66,7 +67,8 @@ class BuiltRoll:
 
     `releases`: those that it can be installed on, empty for any. `files`: path from the roll's folder -> (SHA-256,
     bytes), for every file but roll.json and SHA256SUMS. `keys`: the files of the public keys its packages are signed
-    with. `epoch`: the newest of what went into it, in seconds since 1970.
+    with. `epoch`: the newest of what went into it, in seconds since 1970. `read_digest`: the SHA-256 of the roll.json that
+    this was read from, which another rollbuild may have written otherwise.
     """
 
     id: RollId
@@ -79,6 +81,7 @@ class BuiltRoll:
     files: Mapping[str, tuple[str, int]] = field(default_factory=dict, repr=False)
     packages: tuple[RollPackage, ...] = field(default=(), repr=False)
     keys: tuple[str, ...] = ()
+    read_digest: str = field(default="", repr=False, compare=False)
 
     def to_json(self) -> bytes:
         """The bytes of roll.json; equal for equal rolls."""
@@ -117,7 +120,7 @@ class BuiltRoll:
     @property
     def digest(self) -> str:
         """The SHA-256 of its roll.json, and so of everything in it."""
-        return hashlib.sha256(self.to_json()).hexdigest()
+        return self.read_digest or hashlib.sha256(self.to_json()).hexdigest()
 
 
 def _write_json(content: Mapping[str, Any]) -> bytes:
@@ -155,15 +158,16 @@ def parse_built_roll(data: bytes, shown: str) -> BuiltRoll:
     """The same from the bytes of a roll.json; `shown` names it in errors. Raises RollbuildError."""
     place = Location(shown)
     try:
-        content = json.loads(data)
+        content = json.loads(data.decode())
         if content["format"] != FORMAT:
             raise RollbuildError(
                 f"this roll.json has format {content['format']}, this rollbuild knows {FORMAT}",
                 location=place,
                 hint="use a newer rollbuild, or build the roll again",
             )
-        built = _from_json(content, place)
-        built.to_json()  # escapes of halves of characters, "\\ud800", cannot be written again
+        built = _from_json(content, place, hashlib.sha256(data).hexdigest())
+        if _HALVES.search(data):
+            built.to_json()  # halves of characters cannot be written again
         return built
     except RollbuildError as problem:
         if problem.location is not None:
@@ -176,7 +180,7 @@ def parse_built_roll(data: bytes, shown: str) -> BuiltRoll:
         ) from None
 
 
-def _from_json(content: Any, place: Location) -> BuiltRoll:
+def _from_json(content: Any, place: Location, digest: str) -> BuiltRoll:
     files = {str(name): (str(file["sha256"]), int(file["size"])) for name, file in content["files"].items()}
     for name in files:
         if is_outside(name):
@@ -216,6 +220,7 @@ def _from_json(content: Any, place: Location) -> BuiltRoll:
         files=files,
         packages=packages,
         keys=tuple(map(str, content.get("keys", ()))),
+        read_digest=digest,
     )
 
 

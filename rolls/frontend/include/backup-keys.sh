@@ -9,11 +9,17 @@ users=/etc/rollbuild/users
 mkdir -p "$folder" "$users"
 chmod 0700 "$folder" "$users"
 
+# A table that did not change keeps its time, so that the archive stays the same.
+new=$(mktemp -d)
+trap 'rm -rf "$new"' EXIT
 for table in passwd group; do
-    awk -F : -v min="$uid_min" -v max="$uid_max" '$3 + 0 >= min && $3 + 0 <= max' "/etc/$table" >"$users/$table"
+    awk -F : -v min="$uid_min" -v max="$uid_max" '$3 + 0 >= min && $3 + 0 <= max' "/etc/$table" >"$new/$table"
 done
-awk -F : 'kind == "user" { user[$1] = 1; next } $1 in user' kind=user "$users/passwd" kind=shadow /etc/shadow \
-    >"$users/shadow"
+awk -F : 'kind == "user" { user[$1] = 1; next } $1 in user' kind=user "$new/passwd" kind=shadow /etc/shadow \
+    >"$new/shadow"
+for table in passwd group shadow; do
+    cmp -s "$new/$table" "$users/$table" || cp "$new/$table" "$users/$table"
+done
 
 if [ "$database" = postgresql ]; then
     runuser -u postgres -- pg_dump --clean --if-exists rollbuild >"$folder/database.sql.new"
