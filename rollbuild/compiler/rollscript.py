@@ -66,7 +66,7 @@ def write_script(profile: Profile, roll: str, *, repositories: str = "") -> str:
         f"wanted={_quoted(profile.name) if profile.name != profile.appliance else ''}",
         _START.rstrip("\n"),
     ]
-    lines += _repository_lines(roll, repositories)
+    lines += _repository_lines(repositories)
     lines += _package_lines(profile)
     for script in profile.scripts:
         if script.section == "post" and script.in_chroot:
@@ -76,10 +76,11 @@ def write_script(profile: Profile, roll: str, *, repositories: str = "") -> str:
     return "\n".join(lines) + "\n" + _END
 
 
-def _repository_lines(roll: str, repositories: str) -> Iterator[str]:
+def _repository_lines(repositories: str) -> Iterator[str]:
     if repositories:
         yield 'step "repositories"'
-        yield from _document(f"cat > /etc/yum.repos.d/rollbuild-{roll}.repo", repositories.splitlines())
+        # The file that hosts of a distribution have anyway: an older one must not speak against it.
+        yield from _document("cat > /etc/yum.repos.d/rollbuild.repo", repositories.splitlines())
 
 
 def _package_lines(profile: Profile) -> Iterator[str]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rollbuild.rolls import Store
 from tests.conftest import Outcome
+from tests.stores import add_os, add_roll
 
 Run = Callable[..., Outcome]
 Tree = Callable[[dict[str, str]], Path]
@@ -163,3 +165,31 @@ def test_a_file_is_for_its_owner_only(rollbuild: Run, rolls: Path) -> None:
     outcome = make(rollbuild, rolls, "--host", "c1", "--appliance", "compute", "-o", str(rolls / "tool.sh"))
     assert (outcome.code, outcome.out) == (0, "")
     assert (rolls / "tool.sh").stat().st_mode & 0o777 == 0o700
+
+
+def test_from_a_distribution(rollbuild: Run, rolls: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.folder.mkdir()
+    name_of_os = add_os(store, tmp_path / "dvd", release="el8", version="8.10")
+    for name in ("base", "tool"):
+        texts = {path.removeprefix(f"rolls/{name}/"): text for path, text in ROLLS.items() if f"/{name}/" in path[:12]}
+        add_roll(store, name, profile=texts)
+    made = rollbuild(
+        "distro", "create", "d", "--os", name_of_os, "--store", store.folder, "--no-kickstarts", "--url", "http://h/d"
+    )
+    assert made.code == 0, made.err
+    argv = ("roll", "script", "tool", "--store", store.folder, "--host", "compute", "-A", "place=/x", "-A", "status=0")
+    outcome = rollbuild(*argv, "--distro", "d")
+    assert outcome.code == 0, outcome.err
+    assert "release el8" in outcome.out
+    assert "cat > /etc/yum.repos.d/rollbuild.repo" in outcome.out
+    assert "baseurl=http://h/d/BaseOS" in outcome.out
+    assert rollbuild(*argv, "--distro", "d@1").out == outcome.out
+    for wrong, message in (
+        ("d@2", "has no generation 2"),
+        ("d@x", "is no generation"),
+        ("e", "no distribution e"),
+    ):
+        refused = rollbuild(*argv, "--distro", wrong)
+        assert refused.code == 2 and message in refused.err
+    assert rollbuild(*argv, "--distro", "d", "--rolls", rolls / "rolls").code == 2

@@ -1,16 +1,20 @@
 """`rollbuild roll script`: one roll as a shell script for a host that runs already."""
 
+from dataclasses import replace
+
 import click
 
 from rollbuild.commands._hosts import HostEntry, read_hosts
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._report import make_report
+from rollbuild.commands._store import store_option
 from rollbuild.commands._workspace import Choice, Workspace, make_workspace, workspace_options
 from rollbuild.compiler import write_script
 from rollbuild.errors import USAGE, RollbuildError
-from rollbuild.files import write_atomically
+from rollbuild.files import read_limited, write_atomically
 from rollbuild.language import did_you_mean
 from rollbuild.location import Location
+from rollbuild.rolls import Store
 
 
 @click.command(name="script")
@@ -18,7 +22,11 @@ from rollbuild.location import Location
 @click.option("--host", "host_name", required=True, metavar="HOST", help="The host, or an appliance's name.")
 @click.option("--hosts", "hosts_file", metavar="FILE", help="Where the host's appliance and attributes are.")
 @click.option("--appliance", metavar="NAME", help="The host's appliance, where the hosts file does not say.")
+@click.option(
+    "--distro", metavar="NAME[@N]", help="Take rolls and release from this distribution, and give the host its .repo."
+)
 @workspace_options
+@store_option
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where the script goes.  [standard output]")
 @common_options
 @pass_session
@@ -29,16 +37,23 @@ def command(
     host_name: str,
     hosts_file: str | None,
     appliance: str | None,
+    distro: str | None,
+    store: Store,
     output: str,
-    **choice: object,
+    **options: object,
 ) -> None:
     """Write the shell script that brings roll NAME to a host that runs already.
 
     Nothing is run: look at the script, then run it as root on that host. It installs the roll's packages for the
     host's appliance, runs the %post scripts of its nodes and enables its services; what only an installer can do is
-    named in its comments. The host's repositories must have the packages.
+    named in its comments. The host's repositories must have the packages; with --distro they are those of that
+    distribution.
     """
-    workspace = make_workspace(Choice(**choice))  # type: ignore[arg-type]
+    choice = Choice(**options)  # type: ignore[arg-type]
+    repositories = ""
+    if distro is not None:
+        choice, repositories = _take_distribution(distro, store, choice)
+    workspace = make_workspace(choice)
     names = sorted(known.name for known in workspace.rolls)
     if roll not in names:
         hint = did_you_mean(roll, names) or f"there is: {', '.join(names)}"
@@ -57,13 +72,26 @@ def command(
             f"appliance {host.appliance} has nothing of roll {roll}",
             hint=f"`rollbuild graph {host.appliance}` shows which nodes it has, and conditions that leave some out",
         )
-    text = write_script(profile, roll).encode()
+    text = write_script(profile, roll, repositories=repositories).encode()
     if output == "-":
         session.console.data(text)
     else:
         # As a Kickstart, it may hold secrets.
         write_atomically(output, text, mode=0o700)
         session.console.say(f"wrote {output}: run it as root on {host.name}")
+
+
+def _take_distribution(distro: str, store: Store, choice: Choice) -> tuple[Choice, str]:
+    """Rolls and release of a distribution's generation, and its .repo file."""
+    from rollbuild.commands._distro import find_distro
+    from rollbuild.distribution import read_provenance
+
+    if choice.rolls:
+        raise RollbuildError("--distro and --rolls are two answers to one question", exit_code=USAGE)
+    folder = find_distro(store, distro).folder
+    release = read_provenance(folder).os_release
+    repositories = read_limited(folder / "rollbuild.repo", 1024 * 1024).decode()
+    return replace(choice, rolls=(str(folder / "description"),), os_release=release), repositories
 
 
 def _find_host(name: str, hosts_file: str | None, appliance: str | None, workspace: Workspace) -> HostEntry:
