@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Mapping
 from email.message import Message
 from functools import cache
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -106,24 +107,33 @@ def ask_size(url: str, *, timeout: float = 30.0) -> int | None:
 def read_url(url: str, limit_bytes: int, *, timeout: float = 30.0) -> bytes | None:
     """The bytes of a small file; None where there is no such file. Raises RollbuildError as `download` does."""
     check_url(url)
-    end = time.monotonic() + LONGEST_SECONDS
-    pieces: list[bytes] = []
     try:
         with make_opener().open(make_request(url), timeout=timeout) as answer:
             length = answer.headers.get("Content-Length", "")
-            while sum(map(len, pieces)) <= limit_bytes and time.monotonic() < end and (piece := answer.read(_CHUNK)):
-                pieces.append(piece)
+            data = read_answer(answer, url, limit_bytes + 1)
     except TRANSFER_PROBLEMS as problem:
         if isinstance(problem, urllib.error.HTTPError) and problem.code in (404, 410):
             problem.close()
             return None
         raise explain_transfer(problem, url) from None
-    data = b"".join(pieces)
     if len(data) > limit_bytes:
         raise RollbuildError(f"{url} is larger than {limit_bytes:,} bytes", hint="is it the right file?")
     if length.isdigit() and len(data) != int(length):
         raise RollbuildError(f"{url} breaks off", hint="try again", exit_code=UNREACHABLE)
     return data
+
+
+def read_answer(answer: HTTPResponse, url: str, most: int) -> bytes:
+    """What a server sends, or about the first `most` bytes of it. Raises RollbuildError, UNREACHABLE, when it takes too
+    long."""
+    end = time.monotonic() + LONGEST_SECONDS
+    data = bytearray()
+    # read1: a server that sends a byte now and then shall not hold it up for ever.
+    while len(data) < most and (piece := answer.read1(_CHUNK)):
+        data += piece
+        if time.monotonic() > end:
+            raise _too_slow(url)
+    return bytes(data)
 
 
 TRANSFER_PROBLEMS = (urllib.error.URLError, http.client.HTTPException, OSError, ValueError)
@@ -153,23 +163,27 @@ def make_request(url: str, headers: Mapping[str, str] | None = None) -> urllib.r
     return urllib.request.Request(url, headers=all_headers)  # noqa: S310
 
 
-def _write(answer: IO[bytes], url: str, target: Path, limit_bytes: int, end: float) -> None:
+def _too_slow(url: str) -> RollbuildError:
+    return RollbuildError(
+        f"{url} was not there after {LONGEST_SECONDS / 60:.0f} minutes",
+        hint="copy it here with another program, and name its folder",
+        exit_code=UNREACHABLE,
+    )
+
+
+def _write(answer: HTTPResponse, url: str, target: Path, limit_bytes: int, end: float) -> None:
     count = 0
     try:
         file = target.open("xb")
     except OSError as problem:
         raise explain_os_error(problem, "cannot write", target) from problem
     with file:
-        while chunk := answer.read(_CHUNK):
+        while chunk := answer.read1(_CHUNK):
             count += len(chunk)
             if count > limit_bytes:
                 raise RollbuildError(f"{url} is larger than {limit_bytes:,} bytes", hint="is it the right file?")
             if time.monotonic() > end:
-                raise RollbuildError(
-                    f"{url} was not there after {LONGEST_SECONDS / 60:.0f} minutes",
-                    hint="copy the metadata here and name its folder",
-                    exit_code=UNREACHABLE,
-                )
+                raise _too_slow(url)
             try:
                 file.write(chunk)
             except OSError as problem:

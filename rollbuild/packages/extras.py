@@ -257,9 +257,12 @@ _MODULE_KEYS = {
 def _read_modules(data: bytes, shown: str) -> Iterator[_Entry]:
     import yaml
 
+    from rollbuild.packages.modules import check_nesting
+
     try:
+        check_nesting(text := data.decode(), aliases=False)
         # All values are texts to this loader: stream 2.10 is not 2.1.
-        loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)(data.decode())
+        loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)(text)
         while loader.check_node():
             node = loader.get_node()
             line = node.start_mark.line + 1

@@ -5,7 +5,14 @@ from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
 
 from rollbuild.errors import RollbuildError
-from rollbuild.packages.download import TRANSFER_PROBLEMS, check_url, explain_transfer, make_opener, make_request
+from rollbuild.packages.download import (
+    TRANSFER_PROBLEMS,
+    check_url,
+    explain_transfer,
+    make_opener,
+    make_request,
+    read_answer,
+)
 
 _LIMIT = 64 * 1024 * 1024
 _MOST_NAMES = 200_000
@@ -24,7 +31,7 @@ def list_url(url: str, *, timeout: float = 30.0) -> tuple[str, ...]:
     folder = url if url.endswith("/") else url + "/"
     try:
         with make_opener().open(make_request(folder), timeout=timeout) as answer:
-            data = answer.read(_LIMIT + 1)
+            data = read_answer(answer, folder, _LIMIT + 1)
             kind = str(answer.headers.get("Content-Type", ""))
             place = str(answer.geturl())
     except TRANSFER_PROBLEMS as problem:

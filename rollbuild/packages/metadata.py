@@ -93,7 +93,10 @@ def _find_files(root: Path, packages: Sequence[str]) -> dict[str, Identity]:
             )
         if href in found:
             raise RollbuildError("this package is named twice", location=Location(path))
-        status = _look(path)
+        try:
+            status = os.lstat(path)
+        except OSError as problem:
+            raise explain_os_error(problem, "cannot read", path) from problem
         if not stat.S_ISREG(status.st_mode):
             raise RollbuildError(
                 "this is no file, but a package is needed here",
@@ -102,13 +105,6 @@ def _find_files(root: Path, packages: Sequence[str]) -> dict[str, Identity]:
             )
         found[href] = identify(status)
     return found
-
-
-def _look(path: str) -> os.stat_result:
-    try:
-        return os.lstat(path)
-    except OSError as problem:
-        raise explain_os_error(problem, "cannot read", path) from problem
 
 
 def _refuse_duplicates(root: Path, reading: Reading) -> None:
@@ -129,10 +125,14 @@ def _refuse_duplicates(root: Path, reading: Reading) -> None:
 
 def _refuse_changes(root: Path, files: Mapping[str, Identity]) -> None:
     folder = str(root)
-    for href, identity in files.items():
-        path = f"{folder}/{href}"
-        if identify(_look(path)) != identity:
-            raise refuse_change(path)
+    path = ""
+    try:
+        for href, identity in files.items():
+            path = f"{folder}/{href}"
+            if identify(os.lstat(path)) != identity:
+                raise refuse_change(path)
+    except OSError as problem:
+        raise explain_os_error(problem, "cannot read", path) from problem
 
 
 def _make_metadata(

@@ -18,7 +18,7 @@ from rollbuild.packages.native import load_createrepo
 Packing = Literal["gz", "zst"]
 
 _LEAST_BYTES = 128 * 1024
-_WORTH_A_PROCESS = 8
+_WORTH_A_PROCESS = 64
 _GZIP_LEVEL = 6
 _GZIP = 31  # zlib's word for a window of 32 KiB in a gzip file; such a file says neither name nor time
 

@@ -13,7 +13,7 @@ from typing import Any
 from xml.parsers import expat
 
 from rollbuild.errors import RollbuildError
-from rollbuild.files import explained
+from rollbuild.files import explain_os_error, explained
 from rollbuild.location import Location
 from rollbuild.packages.metadata_workers import shared_work
 from rollbuild.packages.native import load_createrepo
@@ -50,6 +50,10 @@ class Chunks:
     def __reduce__(self) -> tuple[object, ...]:
         # Slotted dataclasses travel between processes slowly by themselves.
         return Chunks, (self.sha256, self.nevra, self.before, self.after, self.filelists, self.other)
+
+    def texts(self) -> tuple[bytes, bytes, bytes]:
+        """Its pieces of primary.xml, of which the place is left out, filelists.xml and other.xml."""
+        return self.before + self.after, self.filelists, self.other
 
     def primary(self, href: str) -> bytes:
         """Its piece of primary.xml, where the package lies at `href`."""
@@ -101,7 +105,13 @@ def scan_files(tasks: Sequence[Task], advance: Callable[[int], object] | None = 
 
 def _scan_some(tasks: Sequence[Task]) -> list[Scan]:
     with _open_scratch() as scratch:
-        return [_scan(task, scratch) for task in tasks]
+        scans = [_scan(task, scratch) for task in tasks]
+    chunks = [scan.chunks for scan in scans if scan.chunks is not None]
+    if not _is_xml([text for one in chunks for text in one.texts()]):
+        for task, scan in zip(tasks, scans, strict=True):
+            if scan.chunks is not None and not all(_is_xml([text]) for text in scan.chunks.texts()):
+                raise _damaged(task.path, "its metadata is no XML")
+    return scans
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +122,12 @@ class _Scratch:
     path: str
 
     def fill(self, header: bytes) -> None:
-        with explained("cannot write", self.path):
+        try:
             if os.pwrite(self.file, header, 0) < len(header):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.ftruncate(self.file, len(header))
+        except OSError as problem:
+            raise explain_os_error(problem, "cannot write", self.path) from problem
 
 
 @contextmanager
@@ -135,33 +147,35 @@ def _open_scratch() -> Iterator[_Scratch]:
 
 
 def _scan(task: Task, scratch: _Scratch) -> Scan:
-    with explained("cannot read", task.path):
+    try:
         file = os.open(task.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode):
                 raise RollbuildError("this is no file, but a package is needed here", location=Location(task.path))
-            digest, size, header = _read(file, task.path)
+            digest, size, header = _read(file, task)
             if identify(os.fstat(file)) != identify(status) or size != status.st_size:
                 raise RollbuildError(
                     "this file changed while it was read", location=Location(task.path), hint="run this again"
                 )
         finally:
             os.close(file)
+    except OSError as problem:
+        raise explain_os_error(problem, "cannot read", task.path) from problem
     return Scan(identify(status), None if digest == task.guess else _parse(task.path, header, digest, size, scratch))
 
 
-def _read(file: int, path: str) -> tuple[str, int, bytes]:
+def _read(file: int, task: Task) -> tuple[str, int, bytes]:
     """SHA-256 and size of an RPM, and its bytes from the start to the end of its header."""
     digest, size, head, end = hashlib.sha256(), 0, b"", 0
-    while piece := os.read(file, _PIECE):
+    while piece := os.read(file, min(_PIECE, task.size + 1)):
         digest.update(piece)
         size += len(piece)
         if not end or len(head) < end:
             head += piece
-            end = end or _find_end(head, path)
+            end = end or _find_end(head, task.path)
     if not end or len(head) < end:
-        raise _damaged(path, "it ends within its header" if size else "it is empty")
+        raise _damaged(task.path, "it ends within its header" if size else "it is empty")
     return digest.hexdigest(), size, head[:end]
 
 
@@ -202,21 +216,17 @@ def _parse(path: str, header: bytes, digest: str, size: int, scratch: _Scratch) 
     before, place, after = primary.partition(_PLACE)
     if not place:
         raise _damaged(path, "its header cannot be written as XML")
-    for text in (primary, filelists, other):
-        _check_xml(text, path)
     nevra = f"{name}-{package.epoch or '0'}:{version}-{release}.{arch}"
     return Chunks(digest, nevra, before, after, filelists, other)
 
 
-def _check_xml(text: bytes, path: str) -> None:
-    """Refuse what is not one well-formed element: a header may hold anything, and readers would refuse all packages."""
+def _is_xml(texts: Sequence[bytes]) -> bool:
+    """Whether readers take these in a row. A header may hold anything, and with one of them they refuse all."""
     try:
-        expat.ParserCreate().Parse(text, True)
-    except expat.ExpatError as problem:
-        about = " ".join(text[:300].decode(errors="replace").split())
-        raise _damaged(path, f"its metadata is no XML: {expat.errors.messages[problem.code]}, in {about}") from None
-    if not text.startswith(b"<package"):
-        raise _damaged(path, "its metadata starts as no package does")
+        expat.ParserCreate().Parse(b"<all>%s</all>" % b"".join(texts), True)
+    except expat.ExpatError:
+        return False
+    return all(text.startswith(b"<package") for text in texts)
 
 
 def _damaged(path: str, problem: str) -> RollbuildError:

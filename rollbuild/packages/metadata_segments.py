@@ -33,7 +33,8 @@ class Segment:
 class Reading:
     """What reading packages found out: their digests by path, and their segments with the paths by key.
 
-    `files` and `items` are for the cache, which does not have them yet."""
+    `files` and `items` are for the cache, which does not have them yet.
+    """
 
     digests: dict[str, str] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
@@ -104,36 +105,39 @@ def _cut(digests: Mapping[str, str]) -> list[list[str]]:
 
 
 def _write_key(run: Sequence[str], digests: Mapping[str, str]) -> str:
-    return hashlib.sha256("\n".join(f"{digests[href]} {href}" for href in run).encode()).hexdigest()
+    return hashlib.sha256("\n".join([*run, *[digests[href] for href in run]]).encode()).hexdigest()
 
 
 def _pack(run: Sequence[str], chunks: Sequence[Chunks]) -> bytes:
-    """A line of JSON that says what is where, and the three texts."""
-    rows = []
+    """Two lines of JSON, the second of which says how long all pieces are, and the three texts."""
+    sizes = []
     texts: tuple[list[bytes], list[bytes], list[bytes]] = ([], [], [])
     for href, one in zip(run, chunks, strict=True):
         pieces = one.primary(href), one.filelists, one.other
-        rows.append((one.sha256, one.nevra, *map(len, pieces), len(one.before), len(one.after)))
+        sizes.append((one.sha256, *map(len, pieces), len(one.before), len(one.after)))
         for text, piece in zip(texts, pieces, strict=True):
             text.append(piece)
-    joined = [b"".join(text) for text in texts]
-    return b"\n".join((json.dumps([rows, [len(text) for text in joined]]).encode(), b"".join(joined)))
+    primary, filelists, other = (b"".join(text) for text in texts)
+    about = [len(primary), len(filelists), *(one.nevra for one in chunks)], sizes
+    return b"\n".join((*(json.dumps(line).encode() for line in about), primary + filelists + other))
 
 
 def _open(key: str, data: bytes) -> Segment:
-    one = data.index(b"\n") + 1
-    rows, (primary, filelists, _) = json.loads(data[:one])
+    line = data.index(b"\n")
+    primary, filelists, *nevras = json.loads(data[:line])
+    one = data.index(b"\n", line + 1) + 1
     two = one + primary
     three = two + filelists
-    return Segment(key, [row[1] for row in rows], (data[one:two], data[two:three], data[three:]))
+    return Segment(key, nevras, (data[one:two], data[two:three], data[three:]))
 
 
 def _unpack(data: bytes) -> Iterator[Chunks]:
     """What _pack was given."""
-    rows = json.loads(data[: data.index(b"\n")])[0]
-    texts = _open("", data).texts
+    segment = _open("", data)
+    texts = segment.texts
+    sizes = json.loads(data.split(b"\n", 2)[1])
     one = two = three = 0
-    for digest, nevra, primary, filelists, other, before, after in rows:
+    for nevra, (digest, primary, filelists, other, before, after) in zip(segment.nevras, sizes, strict=True):
         end = one + primary
         yield Chunks(
             digest,

@@ -1,5 +1,6 @@
 """Work that is shared by processes: createrepo_c keeps Python's lock, and threads would take longer than one does."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -92,6 +93,7 @@ def _run(
     sender: "Connection",
     receivers: "tuple[Connection, ...]",
 ) -> None:
+    gc.disable()  # it would write to, and so copy, all memory that is shared with the parent
     # As long as one process has the reading end, this one would wait for ever when its parent is killed.
     for receiver in receivers:
         receiver.close()

@@ -14,6 +14,28 @@ if TYPE_CHECKING:
 
 # All values are texts to this loader: stream 2.10 is not 2.1. libyaml, where PyYAML was built with it, is much faster.
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_DEEPEST = 100
+_STEPS = {
+    yaml.MappingStartEvent: 1,
+    yaml.SequenceStartEvent: 1,
+    yaml.MappingEndEvent: -1,
+    yaml.SequenceEndEvent: -1,
+}
+
+
+def check_nesting(data: bytes | str, *, aliases: bool = True) -> None:
+    """Refuse YAML that is nested so deeply that the library would crash on it, and, unless `aliases`, YAML that says a
+    value once and means it again elsewhere: a little of that can stand for gigabytes.
+
+    Raises ValueError, and yaml.YAMLError for what is no YAML.
+    """
+    depth = 0
+    for event in yaml.parse(data, Loader=_LOADER):
+        depth += _STEPS.get(type(event), 0)
+        if depth > _DEEPEST:
+            raise ValueError(f"line {event.start_mark.line + 1} is nested more than {_DEEPEST} deep")
+        if not aliases and type(event) is yaml.AliasEvent:
+            raise ValueError(f"line {event.start_mark.line + 1} has an alias (*{event.anchor}): write the value out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +53,7 @@ def read_modules(data: bytes, shown: str) -> tuple[ModuleStream, ...]:
     artifacts: dict[tuple[str, str], set[str]] = {}
     defaults: dict[str, str] = {}
     try:
+        check_nesting(data)
         for document in yaml.load_all(data, Loader=_LOADER):
             kind, content = (document or {}).get("document"), (document or {}).get("data") or {}
             if kind == "modulemd":

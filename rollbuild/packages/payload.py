@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from rollbuild.errors import RollbuildError
 from rollbuild.files import explained
@@ -26,6 +26,8 @@ from rollbuild.process import run_program
 
 _PAYLOAD_COMPRESSOR = 1125
 _MAX_PAYLOAD_BYTES = 4 * 1024**3
+_MAX_XZ_MEMORY = 256 * 1024**2
+"""Bytes that unpacking may take; `xz -9` needs a quarter of it."""
 _MAX_ZSTD_BYTES = 256 * 1024**2
 _MAX_WANTED_BYTES = 256 * 1024**2
 _MAX_FILES = 100_000
@@ -95,8 +97,7 @@ def _unpacked(opened: OpenRpm) -> Iterator[BinaryIO]:
         with bz2.BZ2File(opened.file) as file:
             yield file  # type: ignore[misc]
     elif magic.startswith((b"\xfd7zXZ", b"]\0\0")):
-        with lzma.LZMAFile(opened.file) as file:
-            yield file  # type: ignore[misc]
+        yield io.BufferedReader(_XzReader(opened.file), _CHUNK)
     elif magic.startswith(b"\x28\xb5\x2f\xfd"):
         with _unpacked_zstd(opened) as file:
             yield file
@@ -107,6 +108,27 @@ def _unpacked(opened: OpenRpm) -> Iterator[BinaryIO]:
     else:
         name = opened.header.text(_PAYLOAD_COMPRESSOR) or "unknown"
         raise _PayloadProblem(f"its payload is compressed in an unknown way (it says: {name[:40]!r})")
+
+
+class _XzReader(io.RawIOBase):
+    """What an xz or lzma file holds. The library's own reader takes as much memory as the file says, up to 4 GiB."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._decoder = lzma.LZMADecompressor(memlimit=_MAX_XZ_MEMORY)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._decoder.eof:
+            packed = self._file.read(_CHUNK) if self._decoder.needs_input else b""
+            if not packed and self._decoder.needs_input:
+                raise EOFError("its compressed content is cut short")
+            if piece := self._decoder.decompress(packed, len(buffer)):
+                buffer[: len(piece)] = piece
+                return len(piece)
+        return 0
 
 
 @contextmanager

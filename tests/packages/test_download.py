@@ -1,6 +1,7 @@
 """Repositories fetched from a web server, and servers that misbehave."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from rollbuild.errors import REFUSED, UNREACHABLE, RollbuildError
-from rollbuild.packages import Repository, open_repositories, parse_repository_name
+from rollbuild.packages import Repository, list_url, open_repositories, parse_repository_name, read_url
+from rollbuild.packages import download as download_module
 from rollbuild.packages import sources as sources_module
 from tests.packages.repositories import COMPS, Rpm, write_repository
 
@@ -169,6 +171,38 @@ def test_a_silent_server(server: Server) -> None:
         read(f"{server.url}/9", timeout=0.2)
     done.set()
     assert (refused.value.exit_code, "timed out" in refused.value.message) == (UNREACHABLE, True)
+
+
+@pytest.mark.parametrize(
+    "fetch", [lambda url: read_url(url, 100), list_url, lambda url: read(url)], ids=["file", "listing", "repository"]
+)
+def test_a_server_that_never_ends(
+    server: Server, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., object]
+) -> None:
+    """It is never silent, and sends a byte now and then."""
+    monkeypatch.setattr(download_module, "LONGEST_SECONDS", 0.2)
+    done = threading.Event()
+
+    def drip(request: BaseHTTPRequestHandler) -> bool:
+        request.send_response(200)
+        request.send_header("Content-Type", "text/html")
+        request.end_headers()
+        for _ in range(150):
+            if done.wait(0.02):
+                break
+            request.wfile.write(b" ")
+        return True
+
+    server.answer = drip
+    begun = time.monotonic()
+    try:
+        with pytest.raises(RollbuildError, match="was not there after") as refused:
+            fetch(f"{server.url}/9")
+    finally:
+        took = time.monotonic() - begun
+        done.set()
+    assert refused.value.exit_code == UNREACHABLE
+    assert took < 2
 
 
 def test_nobody_there(server: Server) -> None:

@@ -45,6 +45,8 @@ MALFORMED = {
     "other document": (Extras(modules=b"document: spec\ndata: {}\n"), "modules.yaml:1", "no kind of document"),
     "no stream": (Extras(modules=b"document: modulemd\ndata: {name: a}\n"), "modules.yaml:1", "does not name"),
     "odd name": (Extras(modules=b"document: modulemd\ndata: {name: [a], stream: b}\n"), "modules.yaml:1", "not name"),
+    "nested": (Extras(modules=b"---\n" + b"[" * 100_000), "modules.yaml", "nested more than 100 deep"),
+    "aliases": (Extras(modules=b"document: modulemd\ndata: {name: &a x, stream: *a}"), "modules.yaml", "has an alias"),
     "module twice": (Extras(modules=MODULE % b"a" + MODULE % b"b"), "modules.yaml:9", "first on line 2"),
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Metadata that is written: by the same bytes for the same packages, read by what will read it, whole or not at all."""
 
+import dataclasses
 import errno
 import hashlib
 import os
@@ -355,15 +356,29 @@ def garble(path: Path, chance: random.Random) -> None:
 
 def swap_data(path: Path, _: random.Random) -> None:
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE file SET data = CAST(replace(data, 'alpha', 'omega') AS BLOB)")
-        database.execute("UPDATE block SET data = (SELECT max(data) FROM block)")
+        database.execute("UPDATE item SET data = CAST(replace(data, 'alpha', 'omega') AS BLOB)")
     database.close()
+
+
+def mix_up(path: Path, _: random.Random) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE item SET data = (SELECT max(data) FROM item)")
+    database.close()
+
+
+def lose(what: str) -> Callable[[Path, random.Random], None]:
+    def lose_items(path: Path, _: random.Random) -> None:
+        with sqlite3.connect(path) as database:
+            assert database.execute(f"DELETE FROM item WHERE {what}").rowcount
+        database.close()
+
+    return lose_items
 
 
 def drop_tables(path: Path, _: random.Random) -> None:
     path.unlink()
     with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE file (a)")
+        database.execute("CREATE TABLE item (a)")
     database.close()
 
 
@@ -374,6 +389,10 @@ DAMAGE: dict[str, Callable[[Path, random.Random], object]] = {
     "empty": lambda p, c: os.truncate(p, 0),
     "text": lambda p, c: p.write_text("no database at all, but a text\n" * 100),
     "other content": swap_data,
+    "content of another": mix_up,
+    "files lost": lose("key LIKE 'files %'"),
+    "segments lost": lose("length(key) = 64"),
+    "blocks lost": lose("key LIKE 'zst %'"),
     "other tables": drop_tables,
     "folder": lambda p, c: put_folder(p),
     "gone": lambda p, c: p.unlink(),
@@ -405,6 +424,29 @@ def test_a_cache_that_cannot_be_written_is_done_without(roll: tuple[Path, list[s
     assert make_repository(folder, names, epoch=EPOCH, cache=tmp_path / "file" / "cache") == expected
 
 
+def test_lost_segments_are_read_again_and_kept(
+    many: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, names = many
+    folder, cache = tmp_path / "r", tmp_path / "cache"
+    use(folder, source, names)
+    expected = make_repository(folder, names, epoch=EPOCH, cache=cache)
+    without = snapshot(folder)
+    (path,) = cache.iterdir()
+    with sqlite3.connect(path) as database:
+        keys = [key for (key,) in database.execute("SELECT key FROM item WHERE length(key) = 64 ORDER BY key LIMIT 5")]
+        database.executemany("DELETE FROM item WHERE key = ?", [(key,) for key in keys])
+    database.close()
+    read: list[int] = []
+    monkeypatch.setattr(metadata_segments, "scan_files", counting(read))
+    told: list[int] = []
+    for _ in range(2):
+        assert make_repository(folder, names, epoch=EPOCH, cache=cache, advance=told.append) == expected
+        assert snapshot(folder) == without
+    assert len(read) == 3 and read[0] == read[2] == 0 < read[1] < 300
+    assert sum(told) == 2 * sum(size for _, size in expected.packages.values())
+
+
 def truncate_header(path: Path) -> None:
     os.truncate(path, 600)
 
@@ -428,6 +470,39 @@ def test_control_characters_which_no_reader_takes_are_refused(tmp_path: Path) ->
     with pytest.raises(RollbuildError, match="control char") as refused:
         make_repository(tmp_path, [path.name], epoch=EPOCH)
     assert str(refused.value.location) == str(path)
+
+
+def test_metadata_that_no_reader_would_take_is_refused(
+    roll: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, names = roll
+    parse = metadata_chunks._parse
+
+    def parse_wrongly(path: str, *arguments: Any) -> metadata_chunks.Chunks:
+        chunks = parse(path, *arguments)
+        return dataclasses.replace(chunks, other=b"<package>") if path.endswith(names[1]) else chunks
+
+    monkeypatch.setattr(metadata_chunks, "_parse", parse_wrongly)
+    with pytest.raises(RollbuildError, match="its metadata is no XML") as refused:
+        make_repository(folder, names, epoch=EPOCH)
+    assert str(refused.value.location) == f"{folder}/{names[1]}"
+
+
+@pytest.mark.parametrize(
+    ("texts", "taken"),
+    [
+        ([b"<package a='1'><b/></package>\n", b"<package/>"], True),
+        ([], True),
+        ([b"<package>", b"</package>"], False),
+        ([b"<package>\x07</package>"], False),
+        ([b"<package>\xff</package>"], False),
+        ([b"<package/></all><all>"], False),
+        ([b"<package/>", b"<!DOCTYPE a><package/>"], False),
+        ([b"<package/>", b"words"], False),
+    ],
+)
+def test_what_readers_take(texts: list[bytes], taken: bool) -> None:
+    assert metadata_chunks._is_xml(texts) is taken
 
 
 def spoil(data: bytes) -> bytes:

@@ -1,7 +1,9 @@
+import lzma
 import os
 import shutil
 import stat
 import subprocess
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -205,6 +207,26 @@ def test_a_small_file_that_unpacks_to_a_huge_one_is_stopped(tmp_path, monkeypatc
     path = make_package(tmp_path, bytes(50_000_000), "zstd")
     assert path.stat().st_size < 20_000
     assert "unpacks to more than 1,000,000 bytes" in str(refusal(path, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("how", ["xz", "lzma"])
+def test_a_file_that_asks_for_memory_is_refused(tmp_path, how):
+    cpio = make_cpio([("./p/a", FILE, b"text")])
+    lzma2 = {"id": lzma.FILTER_LZMA2, "dict_size": 1024**2}
+    if how == "xz":
+        data = bytearray(lzma.compress(cpio, format=lzma.FORMAT_XZ, filters=[lzma2]))
+        data[data.index(b"\x21\x01", 12) + 2] = 39  # a dictionary of 3 GiB
+        end = 12 + (data[12] + 1) * 4
+        data[end - 4 : end] = zlib.crc32(data[12 : end - 4]).to_bytes(4, "little")
+    else:
+        data = bytearray(lzma.compress(cpio, format=lzma.FORMAT_ALONE))
+        data[1:5] = (3 * 1024**3).to_bytes(4, "little")
+    tags = [(1000, STRING, "tiny"), (1001, STRING, "1"), (1002, STRING, "2"), (1022, STRING, "noarch")]
+    path = tmp_path / "tiny.rpm"
+    path.write_bytes(join_rpm([*tags, (1044, STRING, "x")], bytes(data)))
+    found = refusal(path, tmp_path / "out")
+    assert "Memory usage limit exceeded" in found.message
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_there_already_stays_as_it_was(tmp_path):
