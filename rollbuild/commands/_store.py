@@ -1,6 +1,7 @@
 """The option --store, where the store is without it, and how what happens in it is shown."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from rollbuild.commands._shown import counted
 from rollbuild.console import Console
 from rollbuild.errors import RollbuildError
 from rollbuild.findings import Finding, Severity
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _CHECKOUT = Path("build/store")
 _FRONT_END = "export/rollbuild"
+_SHOWN_ALIKE = 3
 
 
 def store_option(function: _Function) -> _Function:
@@ -57,10 +60,19 @@ def show_size(size: int) -> str:
 
 
 def print_findings(console: Console, findings: Iterable[Finding]) -> None:
-    """Findings about rolls for a person; notes only with -v."""
+    """Findings about rolls for a person. Only with -v: notes, and more than a few that one remedy is for."""
+    shown: Counter[tuple[str, str]] = Counter()
     for finding in findings:
-        if finding.severity is not Severity.NOTE or console.verbosity > 0:
+        if console.verbosity > 0 or finding.severity is Severity.ERROR:
             console.print_finding(finding)
+        elif finding.severity is Severity.WARNING:
+            same = (finding.code, finding.hint)
+            shown[same] += 1
+            if shown[same] <= _SHOWN_ALIKE:
+                console.print_finding(finding)
+    for (code, _), count in shown.items():
+        if count > _SHOWN_ALIKE:
+            console.say(f"... {counted(count - _SHOWN_ALIKE, 'more place')} with {code}; -v shows all")
 
 
 def show_change(console: Console, change: "Change", nothing: str) -> None:

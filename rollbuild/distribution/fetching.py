@@ -15,6 +15,7 @@ from rollbuild.distribution.osmedium import FolderMedium, IsoMedium, Progress, i
 from rollbuild.distribution.ostree import OsTree
 from rollbuild.errors import REFUSED, RollbuildError
 from rollbuild.files import explained
+from rollbuild.location import Location
 from rollbuild.packages import check_url, download_file
 from rollbuild.rolls import Store
 
@@ -33,7 +34,7 @@ def fetched_iso(store: Store, url: str, progress: Progress) -> Iterator[IsoMediu
 
     Raises RollbuildError: UNREACHABLE, DISK, REFUSED for what is no ISO or was damaged on the way.
     """
-    check_url(url)
+    check_url(url, "an OS tree")
     folder, parts = _cache(store, url)
     path = folder / parts[-1]
     if not path.exists():
@@ -42,9 +43,10 @@ def fetched_iso(store: Store, url: str, progress: Progress) -> Iterator[IsoMediu
     try:
         medium = open_medium(path, label=f"ISO {url}", progress=progress)
     except RollbuildError as problem:
-        if problem.exit_code == REFUSED:
-            path.unlink(missing_ok=True)  # what is damaged is not worth keeping
-        raise
+        if problem.exit_code != REFUSED:
+            raise
+        path.unlink(missing_ok=True)  # what is damaged is not worth keeping
+        raise RollbuildError(problem.message, location=Location(url), hint=problem.hint, code=problem.code) from None
     if not isinstance(medium, IsoMedium):
         raise RollbuildError(f"{path} is a folder where an ISO belongs", hint="remove it")
     yield medium
@@ -60,7 +62,7 @@ def fetched_tree(
     `look` sees its metadata first, and may raise NothingToFetch or a refusal, which ends it all. What is left out is
     added to `notes`. Raises RollbuildError: UNREACHABLE, DISK, REFUSED for what is no tree.
     """
-    check_url(url)
+    check_url(url, "an OS tree")
     folder, parts = _cache(store, url.rstrip("/"))
     with progress(None, "reading what the mirror has"):
         mirror = open_mirror(url, folder, news=notes.append)

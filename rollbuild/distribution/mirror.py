@@ -28,6 +28,7 @@ _SMALL = 16 * 1024 * 1024
 _HIGHEST = 6
 _BOOT_FOLDERS = ("EFI/", "isolinux/", "boot/", "images/")
 _BOOT_DEPTH = 6
+_MOST_FOLDERS = 500
 _NOT_NEEDED = frozenset(("images/boot.iso",))
 """A gigabyte that holds the other images once more."""
 _TOP_FILES = (".discinfo", "media.repo", "EULA", "GPL", "LICENSE", "extra_files.json")
@@ -232,9 +233,10 @@ class _Reading:
 
         try:
             names = list_url(self.url, timeout=self.timeout)
+            folders: set[str] = set()
             paths = [name for name in names if name in _TOP_FILES or name.startswith("RPM-GPG-KEY")]
             for boot in (name for name in names if name in _BOOT_FOLDERS):
-                paths += self._list(boot, _BOOT_DEPTH)
+                paths += self._list(boot, _BOOT_DEPTH, folders)
         except RollbuildError as problem:
             if problem.exit_code != REFUSED:
                 raise
@@ -245,15 +247,19 @@ class _Reading:
                 url, target = self.url + quote(path), folder.joinpath(*path.split("/"))
                 yield RemoteFile(url, target, ask_size(url, timeout=self.timeout))
 
-    def _list(self, path: str, depth: int) -> list[str]:
+    def _list(self, path: str, depth: int, folders: set[str]) -> list[str]:
+        """The files below a folder; `folders`, those that were asked for, grows."""
         from rollbuild.packages import list_url
 
+        folders.add(path)
+        if len(folders) > _MOST_FOLDERS:
+            raise RollbuildError(f"there are more than {_MOST_FOLDERS:,} folders below {self.url}")
         found = []
         for name in list_url(self.url + quote(path), timeout=self.timeout):
             if not name.endswith("/"):
                 found.append(path + name)
             elif depth:
-                found += self._list(path + name, depth - 1)
+                found += self._list(path + name, depth - 1, folders)
         return found
 
 

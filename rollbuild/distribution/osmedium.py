@@ -195,6 +195,12 @@ class IsoMedium:
                         location=Location(self.shown),
                         hint="do not use it: no program that writes ISOs makes such names",
                     )
+                if entry.path.partition("/")[0] == RECORD:
+                    raise RollbuildError(
+                        f"this ISO holds {RECORD}, which is what a store notes of an OS tree",
+                        location=Location(self.shown),
+                        hint=f"make the ISO of the tree without {RECORD}, or import the folder that it was made of",
+                    )
                 if entry.is_file:
                     self._sizes[entry.path] = entry.size
         return self._sizes

@@ -146,7 +146,8 @@ def _remove_tree(folder: Path) -> None:
 
 def _remove_dead_stages(parent: Path) -> None:
     with suppress(OSError):
-        for stage in parent.glob(f"{_STAGE_PREFIX}*"):
+        # A listing is much quicker than a pattern where there are ten thousand other files.
+        for stage in [parent / name for name in os.listdir(parent) if name.startswith(_STAGE_PREFIX)]:
             with suppress(OSError):
                 lock = os.open(stage, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 try:

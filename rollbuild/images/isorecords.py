@@ -15,6 +15,9 @@ BLOCK = 2048
 
 _LARGEST_FOLDER = 64 * 1024 * 1024
 _MOST_CONTINUATIONS = 64
+_MOST_RECORDS = 256 * 1024 * 1024
+"""Bytes of folders, names and links that are read of one image. Hostile ones have few that stand for many: folders in
+several folders at once, areas that many records go on in."""
 
 
 @dataclass(slots=True)
@@ -40,6 +43,13 @@ class Image:
 
     def __init__(self, file: int, size: int, name: str) -> None:
         self.file, self.size, self.name = file, size, name
+        self.spent = 0
+
+    def spend(self, size: int) -> None:
+        """Take note of bytes of records that are read. Raises RollbuildError when they are more than can be."""
+        self.spent += size
+        if self.spent > _MOST_RECORDS:
+            raise self.damaged(f"its folders have more than {_MOST_RECORDS:,} bytes together")
 
     def damaged(self, what: str) -> RollbuildError:
         return RollbuildError(
@@ -61,6 +71,7 @@ def read_folder(image: Image, start: int, size: int, skip: int | None) -> Iterat
     """The records of a folder but the first two, itself and the one above it, and those that were moved elsewhere."""
     if size > _LARGEST_FOLDER:
         raise image.damaged(f"one of its folders has {size:,} bytes")
+    image.spend(size)
     data = image.read(start, size)
     position = index = 0
     while position < size:
@@ -133,6 +144,7 @@ def _fields(image: Image, fields: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         if place[1] > 16 * BLOCK:
             raise image.damaged("a record's continuation is too long")
+        image.spend(4 * place[1])  # fields are small, and there may be many
         fields = image.read(*place)
     raise image.damaged("a record's continuations do not end")
 

@@ -135,6 +135,7 @@ def list_entries(image: Image, primary: Volume, joliet: Volume | None) -> Iterat
             count += 1
             if count > _MOST_ENTRIES:
                 raise image.damaged(f"it has more than {_MOST_ENTRIES:,} entries")
+            image.spend(len(entry.path))
             if entry.path in seen:
                 raise image.damaged(f"two of its files have the name {entry.path!r}")
             seen.add(entry.path)

@@ -49,6 +49,12 @@ class Description:
         names = (name.removeprefix("replace-") for name in self._candidates if not name.startswith("extend-"))
         return tuple(sorted(set(names)))
 
+    @property
+    def only_extended(self) -> tuple[str, ...]:
+        """The nodes that have extend- files and none of their own: they are in a roll that is not here. Sorted."""
+        names = (name.removeprefix("extend-") for name in self._candidates if name.startswith("extend-"))
+        return tuple(sorted(name for name in names if name not in self))
+
     def __contains__(self, name: str) -> bool:
         return name in self._candidates or f"replace-{name}" in self._candidates
 
@@ -71,6 +77,19 @@ class Description:
             self._nodes[name] = self._read(name)
         return self._nodes[name]
 
+    def extensions(self, name: str) -> tuple[NodeFile, ...]:
+        """The extend- files of a node, each text once; none where it has none.
+
+        Raises RollbuildError for one that cannot be read.
+        """
+        chosen, seen = [], set()
+        for candidate in self._candidates.get(f"extend-{name}", ()):
+            data = candidate.read_text()
+            if data not in seen:
+                seen.add(data)
+                chosen.append(candidate)
+        return tuple(self._read_file(candidate) for candidate in chosen)
+
     def _read(self, name: str) -> Node:
         if replacement := self._candidates.get(f"replace-{name}"):
             return Node(name, (self._read_file(self._choose(replacement, f"replace-{name}")),))
@@ -85,14 +104,7 @@ class Description:
                     code="NODE-MISSING",
                 )
             raise RollbuildError(f"there is no node {name}", hint=self._nearest(name), code="NODE-MISSING")
-        chosen = [self._choose(own, name)]
-        seen: set[bytes] = set()
-        for candidate in self._candidates.get(f"extend-{name}", ()):
-            data = candidate.read_text()
-            if data not in seen:
-                seen.add(data)
-                chosen.append(candidate)
-        return Node(name, tuple(self._read_file(candidate) for candidate in chosen))
+        return Node(name, (self._read_file(self._choose(own, name)), *self.extensions(name)))
 
     def _nearest(self, name: str) -> str:
         return did_you_mean(name, self.node_names) or f"it would be nodes/{name}.xml of a roll"

@@ -86,10 +86,15 @@ def read_verbs(menu: str, path: str) -> GrubVerbs:
 
 
 def install_entries(
-    appliances: Sequence[tuple[str, tuple[str, ...]]], rescue: tuple[str, ...], kernel: str, initrd: str
+    appliances: Sequence[tuple[str, tuple[str, ...]]],
+    rescue: tuple[str, ...],
+    kernel: str,
+    initrd: str,
+    *,
+    checks: bool = True,
 ) -> tuple[MenuEntry, ...]:
     """The usual entries: the local disk, each appliance's install with its arguments, the same after a check of the
-    medium, and rescue where that has arguments."""
+    medium (unless the installer comes from elsewhere), and rescue where that has arguments."""
     entries = [MenuEntry(LOCAL, "local", "Start from the local disk")]
     entries += [
         MenuEntry(f"install-{name}", "install", f"Install {name}", kernel, initrd, arguments)
@@ -104,7 +109,7 @@ def install_entries(
             initrd,
             (*arguments, "rd.live.check"),
         )
-        for name, arguments in appliances
+        for name, arguments in (appliances if checks else ())
     ]
     if rescue:
         entries.append(MenuEntry("rescue", "rescue", "Rescue an installed system", kernel, initrd, rescue))

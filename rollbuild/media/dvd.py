@@ -110,7 +110,7 @@ class _Maker:
         repositories = {path for path in source.files if source.repository_of(path)}
         base = self._base(repositories)
         per_roll, of_os = self._amounts(packages)
-        first = sum((amount_of(source.files[path].st_size) for path in base), of_os)
+        first = sum((amount_of(source.files[path].st_size) for path in base), of_os + self._made(kickstarts))
         discs = split_rolls(first, per_roll, wanted.max_size)
         self._warn_of_others(discs, kickstarts)
         with self._staged() as stage_of, workplace(self.output) as work:
@@ -197,7 +197,7 @@ class _Maker:
         rescue: tuple[str, ...] = ()
         if "rescue" in release.boot_options and not host:
             rescue = (*install_arguments(release, stage2=medium, is_local=True, extra=extra), "inst.rescue")
-        entries = install_entries(chosen, rescue, source.kernel, source.initrd)
+        entries = install_entries(chosen, rescue, source.kernel, source.initrd, checks=not host)
         findings = dict.fromkeys(
             finding for entry in entries for finding in check_arguments(release, entry.arguments, None)
         )
@@ -237,13 +237,24 @@ class _Maker:
         left = {source.stage2} if self.wanted.host else set()
         return [path for path in source.boot_files() if path not in repositories and path not in left]
 
+    def _made(self, kickstarts: Sequence[DiscKickstart]) -> Amount:
+        """About what is written for the first disc: the EFI image, the Kickstarts, the list of digests."""
+        loaders = sum(status.st_size for path, status in self.source.files.items() if path.startswith("EFI/"))
+        sums = 150 * len(self.source.files)
+        made = sum((amount_of(len(kickstart.content)) for kickstart in kickstarts), amount_of(sums))
+        return made + amount_of(loaders + loaders // 8 + 4 * 1024 * 1024)
+
     def _amounts(self, packages: frozenset[str]) -> tuple[Mapping[str, Amount], Amount]:
         rolls = {one.roll: Amount() for one in self.source.repositories if one.roll}
         of_os = Amount()
-        for path in packages:
+        # Metadata that is made anew is smaller than what there was.
+        metadata = [path for path in self.source.files if "repodata/" in path] if packages else []
+        for path in packages.union(metadata):
             repository = self.source.repository_of(path)
+            if repository is None:
+                continue
             amount = amount_of(self.source.files[path].st_size)
-            if repository is not None and repository.roll:
+            if repository.roll:
                 rolls[repository.roll] += amount
             else:
                 of_os += amount

@@ -28,9 +28,14 @@ class ArgumentEdit:
         """The arguments after the change."""
         rescues = any(word in RESCUE for word in words)
         mine = [word for word in self.instead if not (rescues and _name(word) in self.install_only)]
-        names = {_name(word) for word in mine}
-        kept = [word for word in words if not self._removes(word) and (_name(word) not in names)]
-        kept += [word for word in (*mine, *self.add) if word not in kept]
+        kept: list[str] = []
+        left = {_name(word): word for word in mine}
+        for word in words:
+            if _name(word) in left or any(_name(word) == _name(other) for other in mine):
+                kept += [new] if (new := left.pop(_name(word), "")) else []
+            elif not self._removes(word):
+                kept.append(word)
+        kept += [word for word in (*left.values(), *self.add) if word not in kept]
         return [self.relabel(word) for word in kept]
 
     def _removes(self, word: str) -> bool:

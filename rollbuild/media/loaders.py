@@ -24,10 +24,12 @@ _OF_THE_MACHINE = (
     Path("/usr/lib/ipxe"),
 )
 _PXELINUX = (("pxelinux.0", ("pxelinux.0",)), ("ldlinux.c32", ("ldlinux.c32",)))
+# Shim fetches GRUB from the folder that it came from itself, if DHCP told it in the packet's own field: the copies at
+# the top are for servers that use option 67.
 _UEFI = (
     (("grub/shimx64.efi", "EFI/BOOT/BOOTX64.EFI"), ("BOOTX64.EFI", "shimx64.efi")),
-    (("grub/grubx64.efi", "EFI/BOOT/grubx64.efi"), ("grubx64.efi",)),
-    (("grub/mmx64.efi", "EFI/BOOT/mmx64.efi"), ("mmx64.efi",)),
+    (("grub/grubx64.efi", "EFI/BOOT/grubx64.efi", "grubx64.efi"), ("grubx64.efi",)),
+    (("grub/mmx64.efi", "EFI/BOOT/mmx64.efi", "mmx64.efi"), ("mmx64.efi",)),
 )
 _IPXE = (
     ("ipxe/undionly.kpxe", ("undionly.kpxe",)),

@@ -18,6 +18,7 @@ from rollbuild.media.placing import (
     place_images,
     read_record,
     remove_images,
+    remove_leftovers,
     update_tree,
 )
 from rollbuild.media.table import BootHost, BootNetwork
@@ -32,7 +33,9 @@ _HOST_FILES = (
 _SHARED_FILES = (
     ("pxelinux-default", "pxelinux.cfg/default"),
     ("grub-default", "grub/grub.cfg"),
-    ("grub-http-boot", "EFI/BOOT/grub.cfg"),
+    # UEFI HTTP Boot begins in EFI/BOOT; shim looks at the top for its GRUB where DHCP gave the file as option 67.
+    ("grub-elsewhere", "EFI/BOOT/grub.cfg"),
+    ("grub-elsewhere", "grub.cfg"),
     ("ipxe-default", "ipxe/boot.ipxe"),
 )
 
@@ -128,14 +131,14 @@ def make_netboot_tree(
     make_public(top, top)
     with locked(top / _LOCK, f"writing the netboot tree {top}"):
         name = tree.image_folder.rpartition("/")[2]
+        remove_leftovers(top)
         before = read_record(top)
         kept = place_images(top, name, tree.images, before.images)
         facts = {
             "distribution": tree.generation.distribution,
             "generation": tree.generation.number,
-            "images": kept,
             "hosts": {host.name: [host.mac, host.address, host.action] for host in tree.hosts},
         }
-        written = update_tree(top, tree.files(menus), facts, before=before, advance=advance)
+        written = update_tree(top, tree.files(menus), facts, images=kept, before=before, advance=advance)
         removed = remove_images(top, kept, before.images)
     return written, removed

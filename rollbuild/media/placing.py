@@ -18,6 +18,7 @@ RECORD = "netboot.json"
 IMAGES = "images"
 _FORMAT = 1
 _MODE = 0o644
+_UNFINISHED = ".rollbuild-"  # how rollbuild.files names what is not in its place yet
 _RECORD_LIMIT = 256 * 1024 * 1024
 
 
@@ -43,16 +44,20 @@ def update_tree(
     files: Iterable[tuple[str, bytes]],
     facts: Mapping[str, object],
     *,
+    images: Sequence[str] = (),
     before: Record | None = None,
     advance: Callable[[int], object] | None = None,
 ) -> Written:
     """Write the files that differ from what this tree was last given, and remove those that it has no more.
 
-    What else is in the tree stays. `facts` go into the tree's record, netboot.json. Each file is replaced
-    atomically; the record is written last, and a run that was stopped is made good by the next. `advance` is told how
+    What else is in the tree stays. Nothing is written before all files are made; then each is replaced atomically.
+    `images` (the folders below images/) and `facts` go into the tree's record, netboot.json, which is written last; a
+    run that was stopped is made good by the next. `before`: the record, if it was read already. `advance` is told how
     many files were looked at. Raises RollbuildError, exit code DISK, or REFUSED for a record that is damaged.
     """
-    had = (read_record(tree) if before is None else before).files
+    if before is None:
+        before = read_record(tree)
+    had = before.files
     after: dict[str, str] = {}
     waiting: dict[str, list[tuple[str, bytes]]] = {}
     there: dict[str, frozenset[str]] = {}
@@ -70,6 +75,10 @@ def update_tree(
         waiting.setdefault(folder, []).append((base, content))
     if advance is not None:
         advance(kept)
+    changing = {f"{folder}/{base}".lstrip("/"): "" for folder, items in waiting.items() for base, _ in items}
+    if changing and had:
+        # Should this run be stopped, the next one knows whose content it cannot be sure of.
+        _write_record(tree, {**had, **changing}, {"images": [*dict.fromkeys((*before.images, *images))]})
     for folder, items in waiting.items():
         _write_public(tree, folder, items)
         if advance is not None:
@@ -79,11 +88,27 @@ def update_tree(
         with explained("cannot remove", tree / name):
             (tree / name).unlink(missing_ok=True)
         removed += 1
-    record = {"format": _FORMAT, "files": after, **facts}
+    _write_record(tree, after, {**facts, "images": [*images]})
+    return Written(len(after) - kept, kept, removed)
+
+
+def _write_record(tree: Path, files: Mapping[str, str], facts: Mapping[str, object]) -> None:
     # A line each, so that people and `diff` can read it, and at the speed of the encoder's C half.
+    record = {**facts, "format": _FORMAT, "files": files}
     text = json.dumps(record, sort_keys=True, separators=(",\n", ": "))
     _write_public(tree, "", [(RECORD, f"{text}\n".encode())])
-    return Written(len(after) - kept, kept, removed)
+
+
+def remove_leftovers(tree: Path) -> None:
+    """Remove files that a run of this command left half written when it was killed; the caller holds the tree's lock.
+
+    Raises RollbuildError, exit code DISK.
+    """
+    for folder, _, names in os.walk(tree):
+        for name in names:
+            if name.startswith(_UNFINISHED):
+                with explained("cannot remove", os.path.join(folder, name)):
+                    os.unlink(os.path.join(folder, name))
 
 
 def make_public(folder: Path, top: Path) -> None:
@@ -173,7 +198,7 @@ def _place(source: Path, target: Path) -> None:
                 return
             if (found.st_size, found.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns):
                 return  # a copy, which keeps the time
-        temporary = target.with_name(f".rollbuild-{os.getpid()}")
+        temporary = target.with_name(f"{_UNFINISHED}{os.getpid()}")
         with suppress(FileNotFoundError):
             temporary.unlink()
         link_file(source, temporary)

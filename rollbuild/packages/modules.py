@@ -33,9 +33,14 @@ def check_nesting(data: bytes | str, *, aliases: bool = True) -> None:
     for event in yaml.parse(data, Loader=_LOADER):
         depth += _STEPS.get(type(event), 0)
         if depth > _DEEPEST:
-            raise ValueError(f"line {event.start_mark.line + 1} is nested more than {_DEEPEST} deep")
-        if not aliases and type(event) is yaml.AliasEvent:
-            raise ValueError(f"line {event.start_mark.line + 1} has an alias (*{event.anchor}): write the value out")
+            raise ValueError(f"{_line_of(event)} is nested more than {_DEEPEST} deep")
+        if not aliases and isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"{_line_of(event)} has an alias (*{event.anchor}): write the value out")
+
+
+def _line_of(event: yaml.Event) -> str:
+    mark = event.start_mark
+    return f"line {mark.line + 1}" if mark else "it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,13 +91,13 @@ def _without_scheme(source: str) -> str:
 def _add(media: Sequence[tuple[Path, str]], how: Adding) -> Additions:
     with how.store.locked("changing the rolls of this store"):
         index = how.store.read_index()
-        rolls = _find(media)
+        rolls, doubts = _find(media)
         _refuse_others(rolls, index, how)
         coming = [roll for roll in rolls if how.replace or not _is_there(roll, index, how.store)]
         if not coming:
-            return _finish(rolls, [], [], index, how, None)
+            return _finish(rolls, [], doubts, index, how, None)
         with how.store.work_folder() as work:
-            findings = _stage(coming, work, how)
+            findings = [*doubts, *_stage(coming, work, how)]
             _refuse_others(coming, index, how)
             return _finish(rolls, coming, findings, index, how, work)
 
@@ -132,20 +132,22 @@ def _refuse_errors(findings: Sequence[Finding]) -> None:
         raise FindingsError(findings)
 
 
-def _find(media: Sequence[tuple[Path, str]]) -> list[IncomingRoll]:
-    """The rolls of these media (path, and what the user called it), each once. Raises FindingsError."""
+def _find(media: Sequence[tuple[Path, str]]) -> tuple[list[IncomingRoll], list[Finding]]:
+    """The rolls of these media (path, and what the user called it), each once; warnings. Raises FindingsError."""
     findings: list[Finding] = []
     found: dict[RollId, IncomingRoll] = {}
     for path, source in media:
         with _collecting(findings):
-            for part in find_rolls_on(open_medium(path)):
+            parts, doubts = find_rolls_on(open_medium(path))
+            findings += doubts
+            for part in parts:
                 with _collecting(findings):
                     roll = identify_roll(part, source)
                     known = found.setdefault(roll.id, roll)
                     if known is not roll:
                         _join(known, roll)
     _refuse_errors(findings)
-    return list(found.values())
+    return list(found.values()), findings
 
 
 def _join(known: IncomingRoll, roll: IncomingRoll) -> None:

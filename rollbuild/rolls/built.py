@@ -67,8 +67,8 @@ class BuiltRoll:
 
     `releases`: those that it can be installed on, empty for any. `files`: path from the roll's folder -> (SHA-256,
     bytes), for every file but roll.json and SHA256SUMS. `keys`: the files of the public keys its packages are signed
-    with. `epoch`: the newest of what went into it, in seconds since 1970. `read_digest`: the SHA-256 of the roll.json that
-    this was read from, which another rollbuild may have written otherwise.
+    with. `epoch`: the newest of what went into it, in seconds since 1970. `read_digest`: the SHA-256 of the roll.json
+    that this was read from, which another rollbuild may have written otherwise.
     """
 
     id: RollId

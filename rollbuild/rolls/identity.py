@@ -9,6 +9,7 @@ from rollbuild.packages import compare_versions
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
 _OLD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~^+]*\Z")
+_OLD_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~^+-]*\Z")  # of updates, a day: 2017-12-01
 _ARCH = re.compile(r"(?:x86_64|aarch64|ppc64le|s390x|i386|noarch)\Z")
 _SHOWN = 60
 _LONGEST = 200
@@ -36,7 +37,7 @@ class RollId:
         """Refuse parts that could lead elsewhere as names of folders. Raises RollbuildError."""
         for what, text, shape in (
             ("name", self.name, _OLD_NAME),
-            ("version", self.version, _VERSION),
+            ("version", self.version, _OLD_VERSION),
             ("release", self.release, _VERSION),
         ):
             if not shape.match(text):
@@ -64,6 +65,11 @@ def is_roll_name(name: str) -> bool:
     return bool(_NAME.match(name))
 
 
+def is_roll_version(version: str) -> bool:
+    """Whether a new roll may have this version; packages of the roll's description have it too, so without a dash."""
+    return bool(_VERSION.match(version))
+
+
 @dataclass(frozen=True, slots=True)
 class Requirement:
     """A roll that another one asks for, or cannot be with: `NAME`, or `NAME >= VERSION` (also <, <=, =, >)."""
@@ -81,6 +87,8 @@ class Requirement:
             return False
         if not self.sign:
             return True
+        if self.version == roll.version:
+            return "=" in self.sign
         own = f"{roll.version}-{roll.release}" if "-" in self.version else roll.version
         order = compare_evr_text(own, self.version)
         return {"<": order < 0, "<=": order <= 0, "=": order == 0, ">=": order >= 0, ">": order > 0}[self.sign]
@@ -97,5 +105,7 @@ def parse_requirement(text: str) -> Requirement:
     """A requirement as written in roll.yaml. Raises RollbuildError."""
     match = _REQUIREMENT.match(text) if len(text) <= _LONGEST else None
     if match is None or not _OLD_NAME.match(match["name"]):
-        raise RollbuildError(f"{_shortened(text)} does not name a roll", hint="write it as in: kernel, or: kernel >= 2.0")
+        raise RollbuildError(
+            f"{_shortened(text)} does not name a roll", hint="write it as in: kernel, or: kernel >= 2.0"
+        )
     return Requirement(match["name"], match["sign"] or "", match["version"] or "")

@@ -51,7 +51,8 @@ def collect_inputs(source: RollSource, roll: RollId, release: str, report: Calla
     DISK.
     """
     top = source.folder / PACKAGE_FOLDER
-    extras = Extras(*(_read_extra(top / name) for name in ("comps.xml", "modules.yaml", "updateinfo.xml")))
+    names = ("comps.xml", "modules.yaml", "updateinfo.xml")
+    extras = Extras(*(_read_extra(top / name, source, report) for name in names))
     try:
         check_extras(extras, folder=top)
     except RollbuildError as problem:
@@ -68,13 +69,15 @@ def collect_inputs(source: RollSource, roll: RollId, release: str, report: Calla
             report(error("ROLL-PACKAGE", message, Location(os.fspath(path)), hint))
         for finding in _doubts(rpm, release, has_modules=extras.modules is not None):
             report(finding)
-    keys = tuple(sorted(path for path in top.glob(f"{KEY_PREFIX}*") if path.is_file())) if top.is_dir() else ()
+    keys = tuple(path for path in sorted(top.glob(f"{KEY_PREFIX}*")) if _is_usable(path, source, report))
     specs = tuple(_find(source, ".spec", roll.arch, release, report))
     return Inputs(tuple(rpms.values()), specs, keys, extras)
 
 
-def _read_extra(path: Path) -> bytes | None:
-    return read_limited(path, _LIMIT) if path.is_file() else None
+def _read_extra(path: Path, source: RollSource, report: Callable[[Finding], object]) -> bytes | None:
+    if not os.path.lexists(path) or not _is_usable(path, source, report):
+        return None
+    return read_limited(path, _LIMIT)
 
 
 def _find(
@@ -95,15 +98,23 @@ def _find(
             for path in sorted(folder.iterdir()):
                 if path.suffix != ending or path.name.startswith("."):
                     continue
-                if path.is_symlink() and not _is_inside(path, source.folder):
-                    message = f"this link leads out of the roll: {os.readlink(path)}"
-                    hint = "put a copy of the file in its place"
-                    report(error("ROLL-FILE", message, Location(os.fspath(path)), hint))
-                elif not path.is_file():
-                    message = "this is no file"
-                    report(error("ROLL-FILE", message, Location(os.fspath(path)), "remove it, or rename it"))
-                else:
+                if _is_usable(path, source, report):
                     yield path
+
+
+def _is_usable(path: Path, source: RollSource, report: Callable[[Finding], object]) -> bool:
+    """Whether this is a file of the roll; reports what is none."""
+    place = Location(os.fspath(path))
+    if not _is_inside(path, source.folder):
+        where = f": {os.readlink(path)}" if path.is_symlink() else f", as a folder above it is: {path.resolve()}"
+        report(
+            error("ROLL-FILE", f"this link leads out of the roll{where}", place, "put a copy of the file in its place")
+        )
+    elif not path.is_file():
+        report(error("ROLL-FILE", "this is no file", place, "remove it, or rename it"))
+    else:
+        return True
+    return False
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

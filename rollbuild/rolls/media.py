@@ -4,12 +4,13 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from rollbuild.errors import DISK, RollbuildError
+from rollbuild.errors import DISK, FindingsError, RollbuildError
 from rollbuild.files import copy_file, explained, read_limited, walk_tree
+from rollbuild.findings import Finding, Severity, warning
 from rollbuild.images import IsoImage, open_iso
 from rollbuild.location import Location
 from rollbuild.rolls.built import MANIFEST, is_outside
@@ -21,6 +22,9 @@ _ARCHES = frozenset(("x86_64", "i386", "ia64", "noarch", "aarch64", "ppc64le", "
 _SOURCE_MARKS = frozenset(("roll.yaml", "nodes", "graphs", "version.mk"))
 _OS_MARKS = frozenset((".treeinfo", "treeinfo", ".discinfo", "media.repo", "LiveOS"))
 _NO_FILE = -1
+NAMELESS = "there are packages as in a roll of Rocks, and no roll-NAME.xml: this is not added"
+"""Said of what Rocks took from install DVDs; its distributions look like that too."""
+NAMELESS_HINT = "is it what Rocks took from an install DVD? Import the DVD itself: rollbuild distro import-os"
 _XML_LIMIT = 16 * 1024 * 1024
 _MANIFEST_LIMIT = 256 * 1024 * 1024
 
@@ -177,18 +181,21 @@ def open_medium(path: Path) -> Medium:
     return IsoMedium(path, open_iso(path))
 
 
-def find_rolls_on(medium: Medium) -> tuple[FoundRoll, ...]:
-    """The rolls of a medium: at its top or up to four folders down.
+def find_rolls_on(medium: Medium) -> tuple[tuple[FoundRoll, ...], tuple[Finding, ...]]:
+    """The rolls of a medium, at its top or up to four folders down; and warnings about what is only nearly one.
 
     Raises RollbuildError, which says what it is instead, where there is none.
     """
-    found = tuple(_search(medium, "", _DEPTH))
+    nameless: list[Finding] = []
+    found = tuple(_search(medium, "", _DEPTH, nameless))
+    if not found and nameless:
+        raise FindingsError([replace(finding, severity=Severity.ERROR) for finding in nameless])
     if not found:
         raise _explain_none(medium)
-    return found
+    return found, tuple(nameless)
 
 
-def _search(medium: Medium, path: str, depth: int) -> Iterator[FoundRoll]:
+def _search(medium: Medium, path: str, depth: int, nameless: list[Finding]) -> Iterator[FoundRoll]:
     names = medium.list_folder(path)
     if names.get(MANIFEST) is False:
         yield FoundRoll(medium, path, is_old=False)
@@ -196,10 +203,12 @@ def _search(medium: Medium, path: str, depth: int) -> Iterator[FoundRoll]:
         names.get(_OLD_PACKAGES) or os.path.basename(_join(os.path.abspath(medium.shown), path)) in _ARCHES
     ):
         yield FoundRoll(medium, path, is_old=True)
+    elif path and names.get(_OLD_PACKAGES):
+        nameless.append(warning("ROLL-FILE", NAMELESS, Location(_join(medium.shown, path)), NAMELESS_HINT))
     elif depth:
         for name, is_folder in names.items():
             if is_folder and not name.startswith("."):
-                yield from _search(medium, _join(path, name), depth - 1)
+                yield from _search(medium, _join(path, name), depth - 1, nameless)
 
 
 _PACKAGES_HINT = "make a roll of packages: rollbuild new roll NAME, put them into its packages/, rollbuild roll build"

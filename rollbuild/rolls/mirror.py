@@ -4,7 +4,7 @@ import hashlib
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -13,6 +13,7 @@ from rollbuild.errors import RollbuildError
 from rollbuild.files import explained, walk_tree, write_atomically
 from rollbuild.packages import RemoteFile, check_space, download_files, show_size, verify_rpm
 from rollbuild.rolls.built import MANIFEST, BuiltRoll, parse_built_roll
+from rollbuild.rolls.media import NAMELESS, NAMELESS_HINT
 
 DEPTH = 4
 _MOST_FOLDERS = 2_000
@@ -116,9 +117,12 @@ class _Fetch:
 
     def folder(self, url: str) -> Path:
         top = self.destination / "rolls"
-        places = tuple(self._find(url, "", DEPTH, [0]))
+        nameless: list[str] = []
+        places = tuple(self._find(url, "", DEPTH, [0], nameless))
+        for other in nameless if places else ():
+            self.news(f"{other}: {NAMELESS}; {NAMELESS_HINT}")
         if not places:
-            raise self._explain_none(url)
+            raise self._explain_none(url, nameless)
         wanted: set[str] = set()
         for place in places:
             local = top.joinpath(*place.inside.split("/")) if place.inside else top
@@ -127,16 +131,18 @@ class _Fetch:
         _remove_others(top, wanted)
         return top
 
-    def _explain_none(self, url: str) -> RollbuildError:
+    def _explain_none(self, url: str, nameless: Sequence[str]) -> RollbuildError:
         from rollbuild.packages import list_url
 
+        if nameless:
+            return RollbuildError(f"{nameless[0]}: {NAMELESS}", hint=NAMELESS_HINT)
         isos = [name for name in list_url(url, timeout=self.timeout) if name.endswith(".iso")]
         hint = "name an ISO, a folder NAME/VERSION/ARCH with a roll.json or RedHat/, or a folder of such"
         if isos:
             hint = f"it holds ISOs; name one of them: {url}{quote(isos[0])}"
         return RollbuildError(f"there is no roll at {url}", hint=hint)
 
-    def _find(self, url: str, inside: str, depth: int, count: list[int]) -> Iterator[_Place]:
+    def _find(self, url: str, inside: str, depth: int, count: list[int], nameless: list[str]) -> Iterator[_Place]:
         from rollbuild.packages import list_url, read_url
 
         count[0] += 1
@@ -156,16 +162,15 @@ class _Fetch:
             if manifest is None:
                 raise RollbuildError(f"{url}{MANIFEST} is listed and not there")
             yield _Place(url, inside, manifest)
-        elif "RedHat/" in names or any(map(_OLD_XML.match, names)):
-            if not any(map(_OLD_XML.match, names)):
-                raise RollbuildError(
-                    f"{url} looks like a roll of Rocks, and has no roll-NAME.xml", hint="copy the roll's whole folder"
-                )
+        elif "RedHat/" in names and not any(map(_OLD_XML.match, names)):
+            nameless.append(url)
+        elif any(map(_OLD_XML.match, names)):
             yield _Place(url, inside, None, names)
         elif depth:
             for name in names:
                 if name.endswith("/") and not name.startswith("."):
-                    yield from self._find(url + quote(name), f"{inside}/{name[:-1]}".lstrip("/"), depth - 1, count)
+                    below = f"{inside}/{name[:-1]}".lstrip("/")
+                    yield from self._find(url + quote(name), below, depth - 1, count, nameless)
 
     def _built(self, place: _Place, manifest: bytes, local: Path) -> set[str]:
         """Fetch what a roll.json lists; the names of all files. The roll.json itself comes last."""

@@ -10,11 +10,12 @@ A large roll is a set of such media, each with a part of the packages.
 """
 
 import filecmp
+import functools
 import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -22,7 +23,7 @@ from rollbuild.errors import REFUSED, FindingsError, RollbuildError
 from rollbuild.files import explained, walk_tree, write_atomically
 from rollbuild.findings import Finding, error
 from rollbuild.location import Location
-from rollbuild.packages import RpmFile, unpack_rpm, verify_rpm
+from rollbuild.packages import RpmFile, compare_evr, unpack_rpm, verify_rpm
 from rollbuild.rolls.built import PACKAGES, PROFILE, SOURCES, BuiltRoll
 from rollbuild.rolls.finish import OLDEST_EPOCH, finish_roll
 from rollbuild.rolls.identity import RollId
@@ -65,10 +66,14 @@ def adopt_old_roll(
     for name, origin in sorted(origins.items()):
         try:
             packages.append(verify_rpm(folder / name))
-            if packages[-1].name == f"roll-{roll.name}-kickstart":
-                unpack_rpm(folder / name, folder / PROFILE, below=_PROFILE_IN_PACKAGE)
         except RollbuildError as problem:
             findings.append(_at(problem, origin, folder / name))
+    if kickstart := _newest(package for package in packages if _is_description(package, roll)):
+        try:
+            unpack_rpm(kickstart.path, folder / PROFILE, below=_PROFILE_IN_PACKAGE)
+        except RollbuildError as problem:
+            origin = origins[os.fspath(kickstart.path.relative_to(folder))]
+            findings.append(_at(problem, origin, kickstart.path))
     if findings:
         raise FindingsError(findings)
     content = {"name": roll.name, "version": roll.version, "release": roll.release}
@@ -77,6 +82,19 @@ def adopt_old_roll(
         (folder / SOURCES).rmdir()
     epoch = max((package.build_time for package in packages), default=0)
     return finish_roll(folder, roll, epoch=max(epoch, OLDEST_EPOCH), release=_READABLE_BY)
+
+
+def _is_description(package: RpmFile, roll: RollId) -> bool:
+    return package.name == f"roll-{roll.name}-kickstart" and package.arch != "src"
+
+
+def _newest(packages: Iterable[RpmFile]) -> RpmFile | None:
+    """The newest one: where Rocks had added releases of a roll after each other, their packages lie in one folder."""
+
+    def compare(one: RpmFile, other: RpmFile) -> int:
+        return compare_evr(one.evr, other.evr)
+
+    return max(packages, key=functools.cmp_to_key(compare), default=None)
 
 
 def _write_yaml(content: dict[str, str]) -> bytes:

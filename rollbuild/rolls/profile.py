@@ -141,6 +141,8 @@ def check_profile_files(source: RollSource) -> tuple[Finding, ...]:
                     continue
                 for name in description.node_names:
                     found += _caught(partial(description.node, name))
+                for name in description.only_extended:
+                    found += _caught(partial(description.extensions, name))
                 found += description.findings
     errors = (item for item in found if item.severity is Severity.ERROR and item.code not in _OF_OTHERS)
     # An appliance may start from a node of another roll.

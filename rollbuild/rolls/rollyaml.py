@@ -19,6 +19,8 @@ MANIFEST_MODES = ("strict", "warn", "off")
 _LIMIT = 1024 * 1024
 _ARCHES = ("x86_64", "aarch64", "ppc64le", "s390x", "i386", "noarch")
 _ITEM = re.compile(r"[^\s,/\0]+\Z")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LAST_YEAR = 2105
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})\Z")
 
 
@@ -99,7 +101,11 @@ class _Reader:
 
 
 def _read_plain(reader: _Reader, key: str, node: YamlNode) -> str:
-    return reader.text(key, node).strip()
+    text = reader.text(key, node).strip()
+    if found := _UNPRINTABLE.search(text):
+        hint = "only line breaks and tabs are allowed"
+        raise RollbuildError(f"{key} has the control character {found[0]!r}", location=node.location, hint=hint)
+    return text
 
 
 def _read_name(reader: _Reader, key: str, node: YamlNode) -> str:
@@ -137,8 +143,10 @@ def _read_date(reader: _Reader, key: str, node: YamlNode) -> int:
         moment = datetime.datetime(int(match[1]), int(match[2]), int(match[3]), tzinfo=datetime.UTC)
     except ValueError:
         raise RollbuildError(f"there is no day {text}", location=node.location) from None
-    if moment.timestamp() < 0:
-        raise RollbuildError("a date lies in 1970 or later", location=node.location)
+    if not 0 <= moment.timestamp() < 1 << 32:
+        raise RollbuildError(
+            f"a date lies between 1970 and {_LAST_YEAR}, as images cannot hold others", location=node.location
+        )
     return int(moment.timestamp())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.files import explained, staged_folder, write_atomically
 from rollbuild.location import Location
-from rollbuild.rolls.identity import RollId, is_roll_name
+from rollbuild.rolls.identity import RollId, is_roll_name, is_roll_version
 
 _ROLL_YAML = """\
 # What this roll is. docs/reference/rolls.md has every key.
@@ -121,6 +121,12 @@ def write_skeleton(name: str, folder: Path, version: str = "1.0") -> tuple[str, 
         RollId(name, version, "1", "noarch")
     except RollbuildError as problem:
         raise RollbuildError(problem.message, hint=problem.hint, exit_code=USAGE) from None
+    if not is_roll_version(version):
+        raise RollbuildError(
+            f"{version!r} is no version of a new roll: it may have no dash",
+            hint="2026.1, for instance",
+            exit_code=USAGE,
+        )
     if os.path.lexists(folder):
         raise RollbuildError(
             "this is there already; nothing was written",

@@ -9,7 +9,7 @@ from rollbuild.files import read_limited
 from rollbuild.findings import Finding, note, warning
 from rollbuild.language import DEFAULT_PRIORITY
 from rollbuild.location import Location
-from rollbuild.rolls.identity import Requirement, RollId
+from rollbuild.rolls.identity import Requirement, RollId, is_roll_version
 from rollbuild.rolls.rollyaml import ROLL_YAML, color_of, read_roll_yaml
 from rollbuild.rolls.versionmk import VERSION_MK, expand, read_version_mk
 
@@ -70,6 +70,12 @@ class RollSource:
                 f"roll {self.name} is not for {arch} but for {', '.join(self.arch)}",
                 location=self.location,
                 hint=f"build it with --arch {self.arch[0]}, or add {arch} to arch in its roll.yaml",
+            )
+        if not is_roll_version(self.version):
+            raise RollbuildError(
+                f"{self.version!r} is no version of a roll that is built",
+                location=self.location,
+                hint="letters, digits and . _ ~ ^ + are allowed, no dash, first a letter or digit",
             )
         return RollId(self.name, self.version, self.release, arch)
 

@@ -72,7 +72,9 @@ def stage_roll(
         roll.built = adopt_old_roll(roll.parts, roll.id, folder, advance=advance)
         if not any((folder / "profile" / part).is_dir() for part in ("nodes", "graphs", "site-nodes")):
             message = f"roll {roll.id} has packages only: no nodes and no graph"
-            hint = "was the first medium of the set left out? Name all of them in one command"
+            hint = (
+                "a roll of updates has none; of others, was the first medium left out? Name all of them in one command"
+            )
             findings.append(warning("ROLL-EMPTY", message, Location(roll.parts[0].shown), hint))
     else:
         part = roll.parts[0]

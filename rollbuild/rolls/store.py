@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollbuild.errors import RollbuildError
+from rollbuild.errors import DISK, RollbuildError
 from rollbuild.files import explained, locked, read_limited, write_atomically
 from rollbuild.location import Location
 from rollbuild.rolls.built import MANIFEST, BuiltRoll, read_built_roll
@@ -75,6 +75,7 @@ class Store:
         Makes the store's folder, and cleans up after a change of its rolls that was killed. Raises RollbuildError:
         BUSY while another process holds it, REFUSED for a damaged index after such a change, DISK.
         """
+        self._refuse_no_folder()
         with explained("cannot make the store", self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         with locked(self.folder / "lock", doing, wait_seconds=wait_seconds):
@@ -88,6 +89,7 @@ class Store:
         """
         path = self.folder / INDEX
         if not os.path.lexists(path):
+            self._refuse_no_folder()
             return ()
         try:
             content = json.loads(read_limited(path, _LIMIT))
@@ -115,6 +117,17 @@ class Store:
                 hint=f"move it away and add the rolls again: rollbuild roll add {self.rolls_folder}",
             ) from None
         return tuple(sorted(rolls, key=lambda roll: roll.id))
+
+    def _refuse_no_folder(self) -> None:
+        """Raises RollbuildError, exit code DISK, for a store that is a file, or a link to nowhere."""
+        if os.path.lexists(self.folder) and not self.folder.is_dir():
+            what = "this link leads nowhere" if self.folder.is_symlink() else "this is no folder"
+            raise RollbuildError(
+                f"{what}, and so no store",
+                location=Location(os.fspath(self.folder)),
+                hint="name the store's folder with --store DIR or ROLLBUILD_STORE",
+                exit_code=DISK,
+            )
 
     def write_index(self, rolls: Sequence[AddedRoll]) -> None:
         """Replace the list of rolls, atomically; the caller holds the lock. Raises RollbuildError, exit code DISK."""

@@ -142,7 +142,7 @@ class _Verification:
                     unsigned.append(name)
         if unsigned:
             yield self._doubt(
-                "not signed", sorted(unsigned), "rollbuild roll build --sign KEY signs the packages of a roll"
+                "not signed", sorted(unsigned), "sign rolls that you build: rollbuild roll build --sign KEY"
             )
         for keys in sorted(set(unknown.values())):
             names = [name for name, its in unknown.items() if its == keys]

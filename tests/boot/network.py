@@ -168,6 +168,7 @@ def web_server(network: Network, address: str, folders: Mapping[str, Path], answ
         with network.inside():
             server = stack.enter_context(http.server.ThreadingHTTPServer((address, 80), Handler))
         server.daemon_threads = True
+        server.handle_error = lambda *_: None  # type: ignore[method-assign] # loaders hang up when they know enough
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

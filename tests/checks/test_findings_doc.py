@@ -22,6 +22,14 @@ _OPTIONS = re.compile(r"Checked with `(--[^`]+)`")
 _BESIDE_ROLLS = ("site.yaml", "names.tsv")
 
 NOT_SHOWN = {
+    "BOOT-ARGUMENT": "needs a distribution (tests/cli/test_netboot.py)",
+    "BOOT-HOST": "needs a file of hosts, and a distribution (tests/cli/test_netboot.py)",
+    "BOOT-LOADER": "needs a distribution without boot loaders (tests/cli/test_netboot.py)",
+    "BOOT-TREE": "needs a folder that others cannot read (tests/cli/test_netboot.py)",
+    "DISC-FIRMWARE": "needs a distribution (tests/media/test_dvd.py)",
+    "DISC-INSTALLS": "needs a distribution (tests/media/test_dvd.py)",
+    "DISC-SECRET": "needs a distribution (tests/cli/test_iso.py)",
+    "DISC-SPLIT": "needs a distribution (tests/media/test_dvd.py)",
     "MODULE-MISSING": "needs a repository with modules (tests/checks/test_packages.py)",
     "PACKAGE-ARCH": "needs a repository (tests/checks/test_packages.py)",
     "PACKAGE-MODULE": "needs a repository with modules (tests/checks/test_packages.py)",

@@ -57,6 +57,17 @@ LAB = {
 }
 
 
+def link(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to("/etc/passwd")
+
+
+def move(folder: Path) -> None:
+    """Out of the roll, with a link in its place."""
+    there = folder.rename(folder.parents[1] / "elsewhere")
+    folder.symlink_to(there)
+
+
 @pytest.fixture(autouse=True)
 def _needs_rpmbuild(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if shutil.which("rpmbuild") is None and "without_rpmbuild" not in request.node.name:
@@ -290,7 +301,26 @@ FAULTS: Mapping[str, tuple[Callable[[Path], object], str, str]] = {
         "no key prio",
         "did you mean priority?",
     ),
+    "summary": (
+        lambda lab: (lab / "roll.yaml").write_text('name: lab\nsummary: "a\\e[31mb"\n'),
+        "roll.yaml:2:10: summary has the control character '\\x1b'",
+        "only line breaks",
+    ),
+    "date": (lambda lab: (lab / "roll.yaml").write_text("name: lab\ndate: 9999-12-31\n"), "between 1970 and 2105", ""),
+    "extension": (
+        lambda lab: (lab / "nodes/extend-base.xml").write_text("<kickstart>\n<repo>--name=x</repo></kickstart>"),
+        "nodes/extend-base.xml:2",
+        "known here",
+    ),
     "link out": (lambda lab: (lab / "nodes/out.xml").symlink_to("/etc/passwd"), "leads out of the roll", "put a copy"),
+    "link to groups": (lambda lab: link(lab / "packages/comps.xml"), "comps.xml: this link leads out of the roll", ""),
+    "link to a key": (lambda lab: link(lab / "packages/RPM-GPG-KEY-x"), "KEY-x: this link leads out of the roll", ""),
+    "pipe for groups": (
+        lambda lab: os.mkfifo(lab / "packages/modules.yaml"),
+        "modules.yaml: this is no file",
+        "remove it",
+    ),
+    "link above packages": (lambda lab: move(lab / "packages"), "leads out of the roll, as a folder above it", ""),
     "link to a package": (lambda lab: (lab / "packages/a.rpm").symlink_to("/etc/passwd"), "leads out of the roll", ""),
     "pipe": (lambda lab: os.mkfifo(lab / "include/pipe"), "a pipe", ""),
     "damaged package": (

@@ -364,3 +364,13 @@ def test_help_names_every_option(rollbuild: Callable[..., Outcome]) -> None:
         outcome = rollbuild("roll", verb, "--help")
         assert outcome.code == 0
         assert all(option in outcome.out for option in options)
+
+
+def test_what_one_remedy_is_for_is_told_a_few_times(roll: Callable[..., Outcome], tmp_path: Path) -> None:
+    for name in ("one", "two", "three", "four", "five"):
+        make_roll(tmp_path / "media", name)
+    for verb, argv in (("add", [tmp_path / "media"]), ("list", ["--check"])):
+        told = roll(verb, *argv).err
+        assert told.count("[ROLL-SIGNATURE]") == 3
+        assert "... 2 more places with ROLL-SIGNATURE; -v shows all\n" in told
+    assert roll("list", "--check", "-v").err.count("[ROLL-SIGNATURE]") == 5

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollbuild.distribution import RECORD, import_os, list_os_trees, read_os_tree
-from rollbuild.errors import BUSY, DISK, RollbuildError
+from rollbuild.errors import BUSY, DISK, REFUSED, RollbuildError
 from rollbuild.files import locked
 from rollbuild.images import open_iso
 from rollbuild.rolls import Store
@@ -337,6 +337,15 @@ def test_an_iso_that_is_damaged(os_iso, store, tmp_path, cut):
     assert str(refusal.value.location) == str(broken) and nothing_left(store)
 
 
+def test_an_iso_of_a_tree_of_a_store(own_tree, store, tmp_path):
+    (own_tree / RECORD).mkdir()
+    (own_tree / RECORD / "tree.json").write_text("{}")
+    with pytest.raises(RollbuildError, match=r"this ISO holds \.rollbuild") as refusal:
+        import_os(store, str(make_os_iso(own_tree, tmp_path / "x.iso")))
+    assert refusal.value.exit_code == REFUSED
+    assert not list_os_trees(store)
+
+
 def test_what_is_no_iso(store, tmp_path):
     (tmp_path / "x.iso").write_bytes(b"x" * 100_000)
     with pytest.raises(RollbuildError):
@@ -539,8 +548,9 @@ def test_an_iso_by_its_url(os_iso, os_trees, store):
 def test_a_damaged_iso_by_its_url_is_not_kept(os_iso, store):
     with serve(os_iso.parent) as server:
         server.replaced[f"/{os_iso.name}"] = os_iso.read_bytes()[:-50_000]
-        with pytest.raises(RollbuildError, match="incomplete"):
+        with pytest.raises(RollbuildError, match="incomplete") as refusal:
             import_os(store, f"{server.url}/{os_iso.name}")
+        assert str(refusal.value.location) == f"{server.url}/{os_iso.name}"
         assert not list(store.cache_folder.rglob("*.iso"))
         server.replaced.clear()
         assert import_os(store, f"{server.url}/{os_iso.name}").is_new

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rollbuild.distribution import mirror as mirror_module
 from rollbuild.distribution.mirror import fetch_mirror, fetch_tree, open_mirror
 from rollbuild.errors import DISK, REFUSED, UNREACHABLE, RollbuildError
 from rollbuild.packages import transfer as transfer_module
@@ -52,6 +53,16 @@ def test_the_tree_of_a_dvd(server: Server, dvd: Path, tmp_path: Path) -> None:
     assert contents(found) == contents(dvd)
     assert told == [sum(steps)]
     assert "Rocky Linux 9.4 x86_64" in news[-1]
+
+
+def test_a_mirror_whose_folders_do_not_end(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror_module, "_MOST_FOLDERS", 20)
+    for number in range(30):
+        (server.folder / f"dvd/EFI/{number}").mkdir()
+    news: list[str] = []
+    open_mirror(f"{server.url}/dvd", tmp_path / "here", news=news.append)
+    assert "boot loaders and keys are left out (there are more than 20 folders" in "".join(news)
+    assert sum(path.startswith("/dvd/EFI/") for path in server.paths) <= 21
 
 
 def test_the_tree_of_a_mirror(server: Server, tmp_path: Path) -> None:

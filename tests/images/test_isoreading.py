@@ -280,6 +280,55 @@ def test_a_folder_that_holds_itself(xorriso_image: Path, tmp_path: Path) -> None
         patched(xorriso_image, tmp_path / "bad.iso", turn)
 
 
+def both(number: int, size: int = 4) -> bytes:
+    return number.to_bytes(size, "little") + number.to_bytes(size, "big")
+
+
+def folder_record(name: bytes, block: int, size: int) -> bytes:
+    rest = both(block) + both(size) + bytes(7) + b"\2\0\0" + both(1, 2) + bytes([len(name)]) + name
+    rest += b"\0" * (len(rest) % 2)
+    return bytes([len(rest) + 2, 0]) + rest
+
+
+def hostile(path: Path, folders: dict[int, tuple[int, list[tuple[bytes, int, int]]]]) -> Path:
+    """A sparse image: block -> (bytes, (name, block, bytes) of the folders in it); the top is block 20."""
+    size = max(block * 2048 + bytes_ for block, (bytes_, _) in folders.items())
+    top = folder_record(b"\0", 20, folders[20][0])
+    descriptor = bytearray(2048)
+    descriptor[0:7] = b"\1CD001\1"
+    descriptor[80:88] = both(-(-size // 2048))
+    descriptor[128:132] = both(2048, 2)
+    descriptor[156 : 156 + len(top)] = top
+    with path.open("wb") as file:
+        file.truncate(-(-size // 2048) * 2048)
+        file.seek(16 * 2048)
+        file.write(descriptor + b"\xffCD001\1")
+        for block, (bytes_, below) in folders.items():
+            file.seek(block * 2048)
+            file.write(folder_record(b"\0", block, bytes_) + folder_record(b"\1", block, bytes_))
+            file.write(b"".join(folder_record(*item) for item in below))
+    return path
+
+
+def test_folders_that_are_in_many_places(tmp_path: Path) -> None:
+    """A few kilobytes that stand for gigabytes to read."""
+    large = 64 * 1024 * 1024
+    many = [(b"F%02d" % number, 100, large) for number in range(40)]
+    path = hostile(tmp_path / "x.iso", {20: (2048, many), 100: (large, [])})
+    with pytest.raises(RollbuildError, match="its folders have more than") as refusal:
+        open_iso(path)
+    assert refusal.value.exit_code == REFUSED
+
+
+def test_folders_with_paths_without_number(tmp_path: Path) -> None:
+    """Each folder has the next one many times over, by long names."""
+    names = [bytes([97 + number]) * 200 for number in range(5)]
+    chain = {block: (4096, [(name, block + 2, 4096) for name in names]) for block in range(20, 54, 2)}
+    path = hostile(tmp_path / "x.iso", {**chain, 54: (4096, [])})
+    with pytest.raises(RollbuildError, match="its folders have more than"):
+        open_iso(path)
+
+
 def test_content_beyond_the_end(xorriso_image: Path, tmp_path: Path) -> None:
     def lengthen(data: bytearray) -> None:
         place = record(bytes(data), b"Case")

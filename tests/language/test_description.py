@@ -133,6 +133,25 @@ def test_which_files_make_a_node(
     assert "x" in description.node_names
 
 
+def marked(roll: str, text: str) -> str:
+    """A node as Rocks packed it: its own comment above, then its root with the name of the roll."""
+    return (
+        f'<?xml version="1.0"?>\n<!-- {text} -->\n<kickstart roll="{roll}" interface="4.0"><post>x</post></kickstart>'
+    )
+
+
+def test_the_name_of_a_roll_that_rocks_wrote_into_a_node_makes_no_other_text(tree: Tree) -> None:
+    files = {"a/nodes/x.xml": marked("a", "1"), "b/nodes/x.xml": marked("b", "1")}
+    files |= {f"{roll}/nodes/extend-x.xml": marked(roll, "2") for roll in "ab"}
+    description = describe(tree(files))
+    assert len(description.node("x").files) == 2
+    assert told(description) == []
+    files["b/nodes/x.xml"] = marked("b", "3")
+    description = describe(tree(files))
+    description.node("x")
+    assert told(description) == [("DUP-NODE", "error")]
+
+
 @pytest.mark.parametrize(("a", "b", "chosen"), [(60, 50, "1"), (50, 60, "2")])
 def test_priority_decides_between_rolls(a: int, b: int, chosen: str, tree: Tree) -> None:
     description = describe(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollbuild.errors import RollbuildError
+from rollbuild.media import placing
 from rollbuild.media.dhcp import dhcp_files
 from rollbuild.media.loaders import Loaders
 from rollbuild.media.menus import Menus
@@ -33,16 +34,17 @@ def kernel_lines(files: dict[str, str], host: BootHost) -> dict[str, list[str]]:
     ipxe = files[f"ipxe/hosts/{host.mac.replace(':', '-')}.ipxe"]
     found = {
         "pxelinux": re.search(r"^  append (.*)$", pxelinux, re.M),
-        "grub": re.search(r"^    \$kernel \S+(.*)$", grub, re.M),
+        "grub": re.search(r"^        \$kernel \S+(.*)$", grub, re.M),
+        "grub by HTTP": re.search(r"^    if \$kernel '\S+'\S+(.*); then$", grub, re.M),
         "ipxe": re.search(r"^kernel \S+ initrd=initrd\.img(.*)$", ipxe, re.M),
     }
     lines = {name: match[1] for name, match in found.items() if match}
-    return {name: shlex.split(line) if name == "grub" else line.split() for name, line in lines.items()}
+    return {name: shlex.split(line) if name.startswith("grub") else line.split() for name, line in lines.items()}
 
 
 def test_all_loaders_give_the_kernel_the_same_line() -> None:
     lines = kernel_lines(made(INSTALLS), INSTALLS)
-    assert lines == {name: list(ARGUMENTS) for name in ("pxelinux", "grub", "ipxe")}
+    assert lines == {name: list(ARGUMENTS) for name in ("pxelinux", "grub", "grub by HTTP", "ipxe")}
 
 
 # What iPXE would expand is refused, and so is what no loader takes.
@@ -82,7 +84,13 @@ def test_a_host_that_starts_its_disk_gets_no_kernel() -> None:
 
 def test_hosts_that_nobody_registered_start_their_disk() -> None:
     shared = made()
-    assert sorted(shared) == ["EFI/BOOT/grub.cfg", "grub/grub.cfg", "ipxe/boot.ipxe", "pxelinux.cfg/default"]
+    assert sorted(shared) == [
+        "EFI/BOOT/grub.cfg",
+        "grub.cfg",
+        "grub/grub.cfg",
+        "ipxe/boot.ipxe",
+        "pxelinux.cfg/default",
+    ]
     assert "localboot 0" in shared["pxelinux.cfg/default"]
     assert not any("inst." in text for text in shared.values())
 
@@ -118,21 +126,21 @@ def test_only_what_changed_is_written_and_what_went_is_removed(tmp_path: Path) -
         done = update_tree(tmp_path, loader_files(hosts, NETWORK, Menus(), GrubVerbs()), {"generation": "d@1"})
         return done.written, done.kept, done.removed
 
-    assert run(INSTALLS, STARTS) == (10, 0, 0)
+    assert run(INSTALLS, STARTS) == (11, 0, 0)
     (tmp_path / "grub/shimx64.efi").write_text("the site's")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.name != "netboot.json"}
-    assert run(INSTALLS, STARTS) == (0, 10, 0)
+    assert run(INSTALLS, STARTS) == (0, 11, 0)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     changed = BootHost(INSTALLS.name, INSTALLS.mac, INSTALLS.address, BootAction.OS)
-    assert run(changed, STARTS) == (3, 7, 0)
+    assert run(changed, STARTS) == (3, 8, 0)
     (tmp_path / f"pxelinux.cfg/{STARTS.dashed_mac}").unlink()
-    assert run(changed, STARTS) == (1, 9, 0)
-    assert run(changed) == (0, 7, 3)
+    assert run(changed, STARTS) == (1, 10, 0)
+    assert run(changed) == (0, 8, 3)
     left = files_of(tmp_path)
     record = json.loads(left.pop("netboot.json"))
     assert sorted(record["files"]) == sorted(left.keys() - {"grub/shimx64.efi"})
     assert record["generation"] == "d@1"
-    assert len(left) == 8
+    assert len(left) == 9
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 2, "files": {}}', '{"format": 1, "files": {"../x": "1"}}'])
@@ -171,3 +179,46 @@ def test_a_bad_template_is_told_with_its_line(
         location = caught.value.location
         assert location is not None
         assert (location.file, location.line) == (str(tmp_path / name), line)
+
+
+def test_a_run_that_was_stopped_is_made_good_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(host: BootHost) -> None:
+        update_tree(tmp_path, loader_files([host], NETWORK, Menus(), GrubVerbs()), {}, images=["el9-1"])
+
+    run(STARTS)
+    before = files_of(tmp_path)
+    real = placing.write_many
+    written: list[str] = []
+
+    def stop_at_the_third(folder: Path, items: list[tuple[str, bytes]]) -> int:
+        written.append(folder.name)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        return real(folder, items)
+
+    monkeypatch.setattr(placing, "write_many", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        run(BootHost("c1", STARTS.mac, "10.1.2.4", BootAction.INSTALL, "k", "i", ("a=b",)))
+    assert files_of(tmp_path) != before
+    monkeypatch.undo()
+    run(STARTS)  # what it gets is what the record of the first run has
+    assert files_of(tmp_path) == before
+
+
+def test_a_template_that_fails_for_the_last_host_changes_nothing(tmp_path: Path) -> None:
+    tree, templates = tmp_path / "tree", tmp_path / "templates"
+    templates.mkdir()
+    (templates / "ipxe-host.j2").write_text("{% if host.action == 'os' %}{{ nothing }}{% endif %}new")
+    update_tree(tree, loader_files([INSTALLS, STARTS], NETWORK, Menus(), GrubVerbs()), {})
+    before = files_of(tree)
+    with pytest.raises(RollbuildError, match="'nothing' is undefined"):
+        update_tree(tree, loader_files([INSTALLS, STARTS], NETWORK, Menus(templates), GrubVerbs()), {})
+    assert files_of(tree) == before
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "grub").mkdir()
+    (tmp_path / "grub/.rollbuild-0a-1-2").write_text("half")
+    (tmp_path / "grub/other").write_text("the site's")
+    placing.remove_leftovers(tmp_path)
+    assert files_of(tmp_path) == {"grub/other": "the site's"}

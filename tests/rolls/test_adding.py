@@ -19,7 +19,7 @@ import pytest
 
 from rollbuild.errors import BUSY, DISK, FindingsError, RollbuildError
 from rollbuild.packages import export_key, sign_packages
-from rollbuild.rolls import Store, read_built_roll
+from rollbuild.rolls import Store, read_built_roll, verifying
 from rollbuild.rolls.adding import ADDED, REPLACED, UNCHANGED, Adding, Additions, add_rolls
 from rollbuild.rolls.verifying import verify_roll
 from tests.rolls.making import make_iso, make_roll, write_manifest
@@ -72,6 +72,29 @@ def flip(path: Path, at: int) -> None:
     data = bytearray(path.read_bytes())
     data[at] ^= 1
     path.write_bytes(data)
+
+
+def test_what_it_came_from_need_not_be_utf8(store: Store, tmp_path: Path) -> None:
+    top = Path(os.fsdecode(os.fsencode(tmp_path) + b"/lat\xe9"))
+    make_roll(top)
+    assert added(add(store, top)) == {"hello-1.0-1.x86_64": ADDED}
+    assert store.read_index()[0].source.endswith("/lat\\udce9")
+
+
+@pytest.mark.parametrize("name", ["plain", "a b", "a%20b"])
+def test_a_url_of_a_file(store: Store, tmp_path: Path, name: str) -> None:
+    make_roll(tmp_path / name)
+    assert added(add_rolls([f"file://{tmp_path}/{name}"], Adding(store))) == {"hello-1.0-1.x86_64": ADDED}
+    make_roll(tmp_path / "c d", "other")
+    assert added(add_rolls([f"file://{tmp_path}/c%20d"], Adding(store))) == {"other-1.0-1.x86_64": ADDED}
+
+
+def test_sums_without_end(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "_SUMS_LIMIT", 100_000)
+    folder = make_roll(tmp_path / "in")
+    with (folder / "SHA256SUMS").open("ab") as file:
+        file.truncate(200_000)
+    assert "is larger than 100,000 bytes" in refused(store, folder)[0]
 
 
 def rpm_of(folder: Path) -> Path:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -26,6 +27,14 @@ def test_the_digest_is_of_everything(tmp_path: Path) -> None:
     assert one.digest != read_built_roll(make_roll(tmp_path / "c", files={"profile/README": "x"})).digest
 
 
+def test_the_digest_is_that_of_the_file(tmp_path: Path) -> None:
+    """As another rollbuild may have written it otherwise, or with more in it."""
+    folder = make_roll(tmp_path)
+    text = json.dumps(json.loads((folder / "roll.json").read_bytes()) | {"later": 1})
+    (folder / "roll.json").write_text(text)
+    assert read_built_roll(folder).digest == hashlib.sha256(text.encode()).hexdigest()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -41,6 +50,16 @@ def test_the_digest_is_of_everything(tmp_path: Path) -> None:
         ({"files": []}, "is damaged"),
         ({"keys": ["nowhere"]}, "does not list its file nowhere"),
         ({"version": None}, "is no version of a roll|is damaged"),
+        ({"name": "a" * 300}, "more than 200 characters"),
+        ({"version": "1" * 300}, "more than 200 characters"),
+        ({"summary": "x\ud800"}, "is damaged"),
+        ({"epoch": float("inf")}, "is damaged"),
+        ({"epoch": 10**30}, "its epoch is"),
+        ({"epoch": -1}, "its epoch is -1"),
+        ({"files": {"x": {"sha256": "0", "size": -5}}}, "has -5 bytes"),
+        ({"files": {"a\nb": {"sha256": "0", "size": 1}}}, "control characters: 'a.*nb'"),
+        ({"requires": ["a >= 1\x1b[31m"]}, "does not name a roll"),
+        ({"requires": ["a" + "<1" * 1_000_000]}, r"'a<1<1.*\.\.\.' does not name a roll"),
     ],
 )
 def test_a_bad_manifest_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:

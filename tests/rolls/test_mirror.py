@@ -104,6 +104,16 @@ def test_a_second_try_resumes(server: Server, tmp_path: Path) -> None:
     ]
 
 
+def test_what_rocks_took_from_a_dvd_is_passed_over(server: Server, tmp_path: Path) -> None:
+    rolls = server.folder / "rolls"
+    put_old(rolls)
+    (put_old(rolls, "CentOS", "7.4") / "roll-CentOS.xml").unlink()
+    news: list[str] = []
+    found = fetch_roll(f"{server.url}/rolls", tmp_path / "here", news=news.append)
+    assert [path.name for path in found.iterdir()] == ["area51"]
+    assert any(f"{server.url}/rolls/CentOS/7.4/x86_64/: " in line and "import-os" in line for line in news)
+
+
 def test_what_the_server_no_longer_has_goes(server: Server, tmp_path: Path) -> None:
     put_built(server.folder)
     fetch_roll(f"{server.url}/hpc", tmp_path / "here")

@@ -5,7 +5,7 @@ import pytest
 
 from rollbuild.errors import FindingsError, RollbuildError
 from rollbuild.language import find_rolls
-from rollbuild.rolls import Store
+from rollbuild.rolls import Store, find_named
 from rollbuild.rolls.adding import Adding, Additions, add_rolls
 from rollbuild.rolls.verifying import verify_roll
 from tests.rolls.making import NODE, make_iso, make_old_medium
@@ -199,3 +199,68 @@ def test_a_description_that_names_the_roll_itself_is_kept(store: Store, tmp_path
     except RollbuildError as problem:
         pytest.fail(problem.message)
     assert (folder / "profile/roll.yaml").read_text().startswith('name: "area51"')
+
+
+def test_releases_that_were_added_after_each_other(store: Store, tmp_path: Path) -> None:
+    """Rocks keeps them in one folder, whose description is that of the newest kickstart package."""
+    for release in ("10", "9"):
+        profile = {"nodes/tripwire.xml": NODE.replace("A node", f"Release {release}"), f"nodes/of-{release}.xml": NODE}
+        make_old_medium(tmp_path / release, release=release, packages=[], profile=profile)
+    top = make_old_medium(tmp_path / "rolls", release="10", profile=None)
+    for release in ("10", "9"):
+        kickstart = next(rpms_of(tmp_path / release).glob("roll-area51-kickstart-*"))
+        kickstart.rename(rpms_of(top) / kickstart.name)
+    make_rpm(top / "area51/6.2/x86_64/SRPMS", "roll-area51-kickstart", version="6.2", release="10", arch="src")
+    folder = store.folder_of(add(store, top).rolls[0].roll.id)
+    assert [name for name in files_of(folder) if "nodes/" in name] == [
+        "profile/nodes/of-10.xml",
+        "profile/nodes/tripwire.xml",
+    ]
+    assert "Release 10" in (folder / "profile/nodes/tripwire.xml").read_text()
+    assert len(list((folder / "RPMS").glob("roll-area51-kickstart-*"))) == 2
+
+
+def test_the_description_arrives_byte_for_byte(store: Store, tmp_path: Path) -> None:
+    texts = {
+        "nodes/Lower-And-Upper_1.2.xml": b"<?xml version='1.0' encoding='latin1'?>\r\n<kickstart>\xe9 &amp; &x;\r\n",
+        "nodes/site.attrs": b"Info_ClusterName:lab\n",
+        "nodes/to-fill.xml.in": b"@VERSION@\n",
+        "nodes/empty.xml": b"",
+        "graphs/default/a.xml": b"\xef\xbb\xbf<graph/>",
+        "site-nodes/skeleton.xml": b"\0\1\2",
+        "include/json/deep/a.json": b"{}",
+        "include-version/7/nodes/only.xml": b"<kickstart/>\n",
+    }
+    top = make_old_medium(tmp_path / "disk1")
+    make_rpm(
+        rpms_of(top),
+        "roll-area51-kickstart",
+        version="6.2",
+        release="0",
+        files={f"/export/profile/{name}": text for name, text in texts.items()},
+        old=True,
+    )
+    folder = store.folder_of(add(store, make_iso(top, tmp_path / "disk1.iso")).rolls[0].roll.id) / "profile"
+    assert {name: (folder / name).read_bytes() for name in files_of(folder) if name != "roll.yaml"} == texts
+
+
+def test_updates_whose_version_is_a_day(store: Store, tmp_path: Path) -> None:
+    top = make_old_medium(tmp_path / "updates", "Updates-7.4", version="2017-12-01")
+    (addition,) = add(store, make_iso(top, tmp_path / "updates.iso"), enable=True).rolls
+    assert str(addition.roll.id) == "Updates-7.4-2017-12-01-0.x86_64"
+    newer = make_old_medium(tmp_path / "newer", "Updates-7.4", version="2018-01-15")
+    assert [str(roll) for roll in add(store, newer, enable=True).disabled] == [str(addition.roll.id)]
+    assert find_named("Updates-7.4-2017-12-01", store.read_index())[0].id == addition.roll.id
+
+
+def test_what_rocks_took_from_a_dvd_is_no_roll(store: Store, tmp_path: Path) -> None:
+    rolls = make_old_medium(tmp_path / "rolls", profile=PROFILE)
+    nameless = make_old_medium(tmp_path / "rolls", "CentOS", version="7.4") / "CentOS/7.4/x86_64"
+    (nameless / "roll-CentOS.xml").unlink()
+    additions = add(store, rolls)
+    assert [str(addition.roll.id) for addition in additions.rolls] == [AREA51]
+    (doubt,) = (finding for finding in additions.findings if finding.code == "ROLL-FILE")
+    assert (doubt.location.file, doubt.severity) == (str(nameless), "warning")  # type: ignore[union-attr]
+    with pytest.raises(FindingsError) as refused:
+        add(store, rolls / "CentOS")
+    assert "import-os" in refused.value.findings[0].hint

@@ -50,6 +50,29 @@ def test_there_is_no_store_yet(store: Store) -> None:
     assert not store.folder.exists()
 
 
+@pytest.mark.parametrize(("kind", "said"), [("file", "this is no folder"), ("link", "this link leads nowhere")])
+def test_a_store_that_is_no_folder(store: Store, kind: str, said: str) -> None:
+    if kind == "file":
+        store.folder.write_text("")
+    else:
+        store.folder.symlink_to("nowhere")
+    for use in (store.read_index, lambda: store.locked("changing").__enter__()):
+        with pytest.raises(RollbuildError, match=said) as refusal:
+            use()
+        assert refusal.value.exit_code == DISK
+        assert "--store" in refusal.value.hint
+
+
+def test_an_index_with_names_that_lead_elsewhere(store: Store) -> None:
+    with store.locked("writing"):
+        store.write_index([AddedRoll(HELLO, False, "d")])
+    path = store.folder / INDEX
+    path.write_text(path.read_text().replace('"hello"', '"../x"'))
+    with pytest.raises(RollbuildError, match=r"list of rolls is damaged: '\.\./x' is no name") as refusal:
+        store.read_index()
+    assert refusal.value.location is not None and refusal.value.location.file == str(path)
+
+
 def test_an_index_is_read_as_written(store: Store) -> None:
     rolls = [AddedRoll(RollId("b", "1", "1", "noarch"), False, "d2"), AddedRoll(HELLO, True, "d1", "hello.iso")]
     with store.locked("writing"):

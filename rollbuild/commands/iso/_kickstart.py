@@ -7,6 +7,7 @@ from rollbuild.console import Console
 from rollbuild.distribution import Generation, find_generation, read_provenance
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.files import read_limited
+from rollbuild.findings import warning
 from rollbuild.media import DiscKickstart, prepare_kickstart
 from rollbuild.rolls import Store
 
@@ -29,8 +30,9 @@ class GivenKickstart:
         if self.kickstart.ejects:
             console.say(f"  {self.place}: `reboot` is `reboot --eject` on the medium")
         if self.kickstart.has_secrets:
-            console.say("warning: the Kickstart holds secrets (such as the hash of root's password)")
-            console.say("hint: whoever has the image can read them: keep it as you keep a key")
+            message = "the Kickstart holds secrets (such as the hash of root's password)"
+            hint = "whoever has the image can read them: keep it as you keep a key"
+            console.print_finding(warning("DISC-SECRET", message, hint=hint))
 
 
 def find_distro(store: Store, text: str) -> Generation:

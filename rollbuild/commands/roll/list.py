@@ -7,7 +7,7 @@ import click
 
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._shown import counted
-from rollbuild.commands._store import MebibyteProgress, show_size, store_option
+from rollbuild.commands._store import MebibyteProgress, print_findings, show_size, store_option
 from rollbuild.console import Console
 from rollbuild.errors import RollbuildError
 from rollbuild.findings import Finding, Severity, in_order, warning
@@ -82,8 +82,7 @@ def _find_unlisted(store: Store) -> list[Finding]:
 
 
 def _report(console: Console, findings: Sequence[Finding], count: int, check: bool) -> None:
-    for finding in in_order(findings):
-        console.print_finding(finding)
+    print_findings(console, in_order(findings))
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise RollbuildError(
             "not every roll is whole", hint="add the damaged ones again with --replace, or remove them"
