@@ -304,7 +304,8 @@ def _describe(
     if bare:
         whose = f"roll {bare[0]}" if len(bare) == 1 else f"the rolls {', '.join(bare)}"
         message = f"no package of {whose} is signed: dnf will not check what it takes from there"
-        findings.append(Finding("ROLL-UNSIGNED", severity, message, hint="sign it: rollbuild roll build --sign KEY"))
+        hint = "rollbuild roll build --sign KEY signs rolls of your own; those of others can only be taken as they are"
+        findings.append(Finding("ROLL-UNSIGNED", severity, message, hint=hint))
     return tuple(repositories), findings
 
 

@@ -49,6 +49,7 @@ NOT_SHOWN = {
     "SHELL-LONG": "needs a script of 128 KiB",
     "SHELLCHECK-MISSING": "needs a machine without shellcheck (tests/checks/test_shell.py)",
     "INPUT-CHANGED": "only `rollbuild distro create` tells it (tests/distribution)",
+    "INSTALL-URL": "only `rollbuild distro create` tells it (tests/cli/test_distro.py)",
     "INSTALLER-CHOICE": "only `rollbuild distro create` tells it (tests/distribution)",
     "NO-APPLIANCE": "only `rollbuild distro create` tells it (tests/distribution)",
     "NO-ROLLS": "only `rollbuild distro create` tells it (tests/distribution)",

@@ -215,3 +215,15 @@ def test_slips(distro: Distro, store: Store, arguments: tuple[str, ...], said: s
     outcome = distro(*arguments)
     assert outcome.code == USAGE and said in outcome.err
     assert not store.distributions_folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [("http://10.1.1.1/dist", False), ("http://10.1.1.1/dist/", False), ("http://10.1.1.2/d", True), ("", False)],
+)
+def test_a_kickstart_that_installs_from_elsewhere_is_told(distro: Distro, url: str, told: bool) -> None:
+    outcome = create(distro, *(("--url", url) if url else ()))
+    assert outcome.code == 0
+    message = "compute installs from http://10.1.1.1/dist, and the distribution is at http://10.1.1.2/d"
+    assert (message in outcome.err) == told
+    assert ("[INSTALL-URL]" in outcome.err) == told

@@ -1,7 +1,8 @@
 """The Kickstarts of a distribution, compiled from its description with the attributes that were given."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,20 @@ from rollbuild.findings import Finding, warning
 from rollbuild.language import parse_assignment, read_attributes
 from rollbuild.location import Location
 
+_URL = re.compile(r"--url[=\s]\s*(\S+)")
 _DATA_LIMIT = 64 * 1024 * 1024
 
 
 class Compilation:
-    """How to compile: attributes and data as the options name them; what is found goes to `report`."""
+    """How to compile: attributes and data as the options name them; what is found goes to `report`.
 
-    def __init__(self, report: Report, attrs: tuple[str, ...], assignments: tuple[str, ...], data: str | None) -> None:
-        self.report, self.attrs, self.assignments, self.data = report, attrs, assignments, data
+    `url` is where hosts find the distribution, empty where nobody said.
+    """
+
+    def __init__(
+        self, report: Report, attrs: tuple[str, ...], assignments: tuple[str, ...], data: str | None, url: str = ""
+    ) -> None:
+        self.report, self.attrs, self.assignments, self.data, self.url = report, attrs, assignments, data, url
 
     def given(self) -> Mapping[str, str]:
         """Every attribute that was given: its name, and for whom where it is not for all -> its value."""
@@ -86,7 +93,21 @@ class Compilation:
         for profile in profiles:
             report.add(profile.findings)
             report.add_checks(profile, workspace.release)
+            if self.url:
+                report.add(_check_source(profile, self.url.rstrip("/")))
         return profiles
+
+
+def _check_source(profile: Profile, url: str) -> Iterator[Finding]:
+    """A warning when a Kickstart installs from elsewhere than the distribution that it is a part of."""
+    if any(url in command.text for command in profile.commands if command.name in ("url", "repo")):
+        return
+    for command in profile.commands:
+        found = _URL.search(command.text) if command.name == "url" else None
+        if found and found[1].strip("\"'").rstrip("/") != url:
+            message = f"{profile.name} installs from {found[1]}, and the distribution is at {url}: without its rolls"
+            hint = "set the attribute that this URL comes from (install_url in the shipped rolls), or correct --url"
+            yield warning("INSTALL-URL", message, command.location, hint)
 
 
 def _secrets_in(profiles: list[Profile], workspace: Workspace) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ def command(
         raise RollbuildError("--roll and --lock both say which rolls to have", hint="give one of them", exit_code=USAGE)
     console = session.console
     report = Report(console, strict=strict)
-    compilation = Compilation(report, attrs, assignments, data)
+    compilation = Compilation(report, attrs, assignments, data, url)
     wanted = Wanted(
         name=name,
         os_name=os_name,
