@@ -1,6 +1,7 @@
 """The option --store, where the store is without it, and how what happens in it is shown."""
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -45,6 +46,12 @@ def find_store(named: str | None) -> Store:
     if _CHECKOUT.is_dir() or Path("rolls").is_dir() or not front_end.is_dir():
         return Store(_CHECKOUT)
     return Store(front_end)
+
+
+def store_words(store: Store) -> str:
+    """` --store DIR` where the command line says it: commands that are shown, to be typed next, need it too."""
+    source = click.get_current_context().get_parameter_source("store")
+    return f" --store {shlex.quote(str(store.folder))}" if source is click.core.ParameterSource.COMMANDLINE else ""
 
 
 def show_size(size: int) -> str:

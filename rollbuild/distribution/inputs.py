@@ -1,7 +1,7 @@
 """What a generation is made of: an OS tree and rolls, read and judged before anything is written."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from rollbuild.distribution.repofile import DnfRepository
 from rollbuild.distribution.shadows import OS_PRIORITY, Offer, OfferedPackage, dnf_priority, hotfixed
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.files import read_limited
-from rollbuild.findings import Finding, Severity, note, warning
+from rollbuild.findings import Finding, Severity, error, note, warning
 from rollbuild.location import Location
 from rollbuild.packages import RepositoryName, open_repositories, read_key_ids
 from rollbuild.rolls import AddedRoll, BuiltRoll, Store, pick_newest, read_pinned, resolve_enabled
@@ -66,6 +66,7 @@ def read_inputs(
     chosen, findings = _choose(index, tree, names, lock)
     rolls = tuple(store.read_roll(roll) for roll in chosen)
     findings += resolve_enabled(rolls, available=[roll.id for roll in index], release=tree.release)
+    findings += _check_names(tree, rolls)
     origins = {roll.id.name: store.folder_of(roll.id) / "profile" for roll in rolls}
     os_files = tree.read_files()
     shared = _share_os(tree, os_files)
@@ -96,6 +97,15 @@ def read_inputs(
         origins=origins,
         findings=tuple(findings),
     )
+
+
+def _check_names(tree: OsTree, rolls: Iterable[BuiltRoll]) -> Iterator[Finding]:
+    """Errors for rolls that are called like a repository of the OS: reports could not tell them apart."""
+    taken = {variant.uid.lower() for variant in tree.variants}
+    for roll in rolls:
+        if roll.id.name.lower() in taken:
+            message = f"roll {roll.id} is called like the OS's repository {roll.id.name}"
+            yield error("ROLL-NAME", message, hint="build it with another name, or leave it out with --roll")
 
 
 def _choose(

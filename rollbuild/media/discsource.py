@@ -81,7 +81,9 @@ class DiscSource:
 
     def repository_of(self, path: str) -> DiscRepository | None:
         """The repository that a package or a file of metadata belongs to."""
-        return next((one for one in self.repositories if one.holds(path)), None)
+        # That of the top, which el7 has, would take in all others.
+        found = [one for one in self.repositories if one.holds(path)]
+        return max(found, key=lambda one: (one.path != ".", len(one.path)), default=None)
 
     def read_kickstarts(self, names: tuple[str, ...]) -> tuple[DiscKickstart, ...]:
         """Those of these appliances, of all when none is named. Raises RollbuildError for one that is not there."""

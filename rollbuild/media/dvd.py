@@ -278,7 +278,8 @@ class _Maker:
     def _remake(self, stage: DiscStage, packages: set[str], rolls: Sequence[str], number: int) -> None:
         for repository in self.source.repositories:
             if self._has(repository.roll, rolls, number):
-                stage.make_repository(repository, [path for path in packages if repository.holds(path)])
+                own = [path for path in packages if self.source.repository_of(path) is repository]
+                stage.make_repository(repository, own)
 
     def _make_bootable(
         self,

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -41,7 +41,6 @@ class Network:
     name: str
     taps: int = 0
     clients: int = 0
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @contextmanager
     def inside(self) -> Iterator[None]:

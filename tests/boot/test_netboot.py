@@ -40,6 +40,7 @@ HOSTS = f"""hosts:
 KICKSTART = b"lang en_US\nurl --url=http://10.1.1.1/install/dist/el9\n%packages\n@core\n%end\n"
 # Emulation is slow: without no_timer_check a loaded machine now and then stops in the test of its timer.
 OPTIONS = "inst.nosave=all_ks console=ttyS0 no_timer_check rdinit=/netboot"
+SLOW = 240  # seconds, where other tests have the processors; 20 are usual
 ON_DISK = "THE LOCAL DISK STARTED"
 
 
@@ -199,14 +200,16 @@ class Case:
     server: str = "dnsmasq"
 
 
+# Where the tree has no URL by plain HTTP, GRUB takes kernel and initrd by TFTP at once.
+HTTPS = ("--url", f"https://{SERVER}/install/netboot")
 INSTALL = {
     "BIOS, pxelinux": Case(("--no-ipxe",), None, "pxelinux.0"),
     "BIOS, GRUB": Case(("--no-ipxe", "--bios", "grub"), None, "grub/i386-pc/core.0"),
     "BIOS, iPXE": Case((), None, "ipxe/boot.ipxe"),
     "BIOS, pxelinux, Kea": Case(("--no-ipxe",), None, "pxelinux.0", server="kea"),
     "UEFI": Case((), "uefi", "grub/shimx64.efi", "uefi"),
-    "UEFI, Kea": Case((), "uefi", "grub/shimx64.efi", "uefi", server="kea"),
-    "UEFI, Secure Boot": Case((), "secure_uefi", "grub/shimx64.efi", "uefi"),
+    "UEFI, Kea": Case(HTTPS, "uefi", "grub/shimx64.efi", "uefi", server="kea"),
+    "UEFI, Secure Boot": Case(HTTPS, "secure_uefi", "grub/shimx64.efi", "uefi"),
 }
 
 
@@ -217,7 +220,7 @@ def start_dhcp(stack: ExitStack, kind: str, network: Network, folder: Path, tree
 
 
 def assert_installs(machine: Machine, requests: Sequence[Request], store: Store, shown: str, secure: bool) -> None:
-    assert machine.wait_for("GUEST firmware").endswith(shown)
+    assert machine.wait_for("GUEST firmware", SLOW).endswith(shown)
     assert machine.wait_for("GUEST secure").endswith("yes" if secure else "no")
     lease = "GUEST lease 10.1.255.254 compute-0-0 10.1.1.1 10.1.1.1 cluster.internal"
     assert machine.wait_for("GUEST lease") == lease
@@ -379,7 +382,7 @@ def test_a_host_that_is_not_to_install_starts_its_disk(
             log = start_dhcp(stack, case.server, network, tmp_path, tree)
         requests = stack.enter_context(served(network, store, tree))
         running = stack.enter_context(machine(network, tmp_path, mac, disk, firmware))
-        running.wait_for(ON_DISK)
+        running.wait_for(ON_DISK, SLOW)
         fetched = [request.path for request in requests if request.status == 200]
         if "ipxe" in case.loader:
             assert fetched == [

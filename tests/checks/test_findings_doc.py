@@ -58,6 +58,7 @@ NOT_SHOWN = {
     "ROLL-CONFLICT": "only `rollbuild roll` tells it (tests/rolls)",
     "ROLL-CYCLE": "only `rollbuild roll` tells it (tests/rolls)",
     "ROLL-LOCK": "only `rollbuild roll` tells it (tests/rolls)",
+    "ROLL-NAME": "only `rollbuild distro create` tells it (tests/cli/test_distro.py)",
     "ROLL-OTHER": "only `rollbuild roll` tells it (tests/rolls)",
     "ROLL-RELEASE": "only `rollbuild roll` tells it (tests/rolls)",
     "ROLL-REQUIRES": "only `rollbuild roll` tells it (tests/rolls)",

@@ -227,3 +227,11 @@ def test_a_kickstart_that_installs_from_elsewhere_is_told(distro: Distro, url: s
     message = "compute installs from http://10.1.1.1/dist, and the distribution is at http://10.1.1.2/d"
     assert (message in outcome.err) == told
     assert ("[INSTALL-URL]" in outcome.err) == told
+
+
+def test_a_roll_that_is_called_like_the_os_is_refused(distro: Distro, store: Store) -> None:
+    add_roll(store, "AppStream", packages=[{"name": "other"}])
+    outcome = create(distro)
+    assert outcome.code == REFUSED
+    assert "roll AppStream-1.0-1.x86_64 is called like the OS's repository AppStream [ROLL-NAME]" in outcome.err
+    assert not (store.distributions_folder / "cluster").exists()

@@ -46,16 +46,30 @@ def enabled(roll: Callable[..., Outcome]) -> list[str]:
     return [f"{item['name']}-{item['version']}" for item in rolls if item["enabled"]]
 
 
+def test_commands_to_type_next_name_the_store_where_it_was_named(
+    rollbuild: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, media = tmp_path / "my store", make_roll(tmp_path / "media")
+    assert f"add --store '{store}' ISO" in rollbuild("roll", "list", "--store", store).err
+    assert (
+        f"next: rollbuild roll enable --store '{store}' hello\n"
+        in rollbuild("roll", "add", "--store", store, media).err
+    )
+    monkeypatch.setenv("ROLLBUILD_STORE", str(store))
+    assert "next: rollbuild roll enable hello\n" in rollbuild("roll", "add", media).err
+
+
 def test_the_life_of_a_roll(roll: Callable[..., Outcome], tmp_path: Path) -> None:
+    store = tmp_path / "store"
     assert roll("list") == Outcome(
-        0, "", f"there are no rolls in {tmp_path}/store; add some: rollbuild roll add ISO-OR-DIR-OR-URL\n"
+        0, "", f"there are no rolls in {store}; add some: rollbuild roll add --store {store} ISO-OR-DIR-OR-URL\n"
     )
     folder = make_roll(tmp_path / "media")
     outcome = roll("add", folder)
     assert (outcome.code, outcome.out) == (0, "")
     assert outcome.err.splitlines()[-2:] == [
         "added hello-1.0-1.x86_64: 1 package, 2 KiB",
-        "next: rollbuild roll enable hello",
+        f"next: rollbuild roll enable --store {store} hello",
     ]
     assert roll("list").out.splitlines() == [
         "NAME   VERSION  RELEASE  ARCH    ENABLED  PACKAGES  SIZE   SIGNED",

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollbuild.errors import RollbuildError
+from rollbuild.files import write_many
 from rollbuild.media import placing
 from rollbuild.media.dhcp import dhcp_files
 from rollbuild.media.loaders import Loaders
@@ -187,14 +188,13 @@ def test_a_run_that_was_stopped_is_made_good_by_the_next(tmp_path: Path, monkeyp
 
     run(STARTS)
     before = files_of(tmp_path)
-    real = placing.write_many
     written: list[str] = []
 
     def stop_at_the_third(folder: Path, items: list[tuple[str, bytes]]) -> int:
         written.append(folder.name)
         if len(written) == 3:
             raise KeyboardInterrupt
-        return real(folder, items)
+        return write_many(folder, items)
 
     monkeypatch.setattr(placing, "write_many", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):

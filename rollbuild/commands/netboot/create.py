@@ -15,11 +15,12 @@ from rollbuild.commands.netboot._rows import read_rows
 from rollbuild.commands.netboot._site import Given, make_network, make_urls, read_site
 from rollbuild.console import Console
 from rollbuild.distribution import Generation, find_generation
-from rollbuild.errors import USAGE, RollbuildError
+from rollbuild.errors import USAGE, FindingsError, RollbuildError
 from rollbuild.findings import Finding, warning
 from rollbuild.media import (
     BIOS_LOADERS,
     BootAction,
+    BootHost,
     GrubVerbs,
     Looked,
     Menus,
@@ -124,14 +125,18 @@ def command(
     boot = find_boot_files(generation)
     if boot.arch != "x86_64":
         raise RollbuildError(f"{generation} is for {boot.arch}; a netboot tree is made for x86_64 only")
+    _refuse_place(output, store)
     site = read_site(generation, attrs, assignments)
     options = Given(**given)  # type: ignore[arg-type]
     network = make_network(site, options)
     urls = make_urls(site, options, generation, network)
     menus = Menus(templates)
     report = Report(console, strict=strict)
-    with report.collecting():
+    hosts: tuple[BootHost, ...] = ()
+    try:
         hosts = read_rows(hosts_file, site, network, urls, boot.release, image_folder(generation), report)
+    except FindingsError as problem:
+        report.add(problem.findings)  # told together with what is found below
     found = find_loaders(generation.folder, loader_folders, bios=bios or "", ipxe=ipxe)
     report.add(found.findings)
     report.add(_unreadable(output))
@@ -159,6 +164,15 @@ def _find(store: Store, text: str) -> Generation:
     if at and not re.fullmatch(r"[1-9][0-9]{0,8}", number):
         raise RollbuildError(f"{text!r} names no generation", hint="NAME@3 is the third of NAME", exit_code=USAGE)
     return find_generation(store, name, int(number) if at else None)
+
+
+def _refuse_place(tree: Path, store: Store) -> None:
+    for place in (store.distributions_folder, store.os_folder, store.rolls_folder):
+        if tree.resolve().is_relative_to(place.resolve()):
+            hint = "what is there never changes; name a folder outside of it, such as ./netboot"
+            raise RollbuildError(f"a netboot tree cannot lie in {place}", hint=hint, exit_code=USAGE)
+    if tree.exists() and not tree.is_dir():
+        raise RollbuildError(f"{tree} is there and is no folder", exit_code=USAGE)
 
 
 def _unreadable(tree: Path) -> tuple[Finding, ...]:

@@ -6,7 +6,7 @@ import click
 
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._shown import counted
-from rollbuild.commands._store import MebibyteProgress, print_findings, show_size, store_option
+from rollbuild.commands._store import MebibyteProgress, print_findings, show_size, store_option, store_words
 from rollbuild.rolls import ADDED, REPLACED, Adding, Store, add_rolls
 
 
@@ -76,4 +76,4 @@ def command(
         )
     elif not all(addition.roll.enabled for addition in done.rolls):
         names = " ".join(dict.fromkeys(item.roll.id.name for item in done.rolls if not item.roll.enabled))
-        console.say(f"next: rollbuild roll enable {names}")
+        console.say(f"next: rollbuild roll enable{store_words(store)} {names}")

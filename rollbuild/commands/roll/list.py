@@ -7,7 +7,7 @@ import click
 
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._shown import counted
-from rollbuild.commands._store import MebibyteProgress, print_findings, show_size, store_option
+from rollbuild.commands._store import MebibyteProgress, print_findings, show_size, store_option, store_words
 from rollbuild.console import Console
 from rollbuild.errors import RollbuildError
 from rollbuild.findings import Finding, Severity, in_order, warning
@@ -56,7 +56,8 @@ def command(session: Session, /, name: str | None, store: Store, check: bool, lo
     elif rolls:
         console.table(_HEADERS, [_row(roll, built) for roll, built in rolls])
     else:
-        console.say(f"there are no rolls in {store.folder}; add some: rollbuild roll add ISO-OR-DIR-OR-URL")
+        add = f"rollbuild roll add{store_words(store)} ISO-OR-DIR-OR-URL"
+        console.say(f"there are no rolls in {store.folder}; add some: {add}")
     if not name:
         findings += _find_unlisted(store)
     _report(console, findings, len(rolls), check)
