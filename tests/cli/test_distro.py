@@ -234,4 +234,4 @@ def test_a_roll_that_is_called_like_the_os_is_refused(distro: Distro, store: Sto
     outcome = create(distro)
     assert outcome.code == REFUSED
     assert "roll AppStream-1.0-1.x86_64 is called like the OS's repository AppStream [ROLL-NAME]" in outcome.err
-    assert not (store.distributions_folder / "cluster").exists()
+    assert not (store.distributions_folder / "cluster" / "current").exists()
