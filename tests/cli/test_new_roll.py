@@ -13,6 +13,7 @@ Run = Callable[..., Outcome]
 SOURCES = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "releases"), [("lab", ("el8", "el10")), ("9lives.x-y", ("el9",))])
 def test_a_new_roll_checks_compiles_and_builds(
     rollbuild: Run, tmp_path: Path, name: str, releases: tuple[str, ...]

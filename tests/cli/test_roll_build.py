@@ -230,6 +230,7 @@ def test_a_package_changed_after_signing_is_refused(rollbuild: Run, lab: Path, k
     assert "tool-1.0-1.el9.noarch" not in done.err
 
 
+@pytest.mark.long
 def test_all_shipped_rolls_are_built(rollbuild: Run, tmp_path: Path) -> None:
     if shutil.which("xorriso") is None:
         pytest.skip("xorriso is missing")

@@ -273,6 +273,7 @@ def run_on_small_disk(tmp_path: Path, script: str, files: int = 1000) -> subproc
     return done
 
 
+@pytest.mark.long
 def test_a_disk_without_the_space(tmp_path: Path) -> None:
     make_roll(tmp_path / "small")
     make_roll(tmp_path / "large", "large", size=2_000_000)
@@ -289,6 +290,7 @@ def test_a_disk_without_the_space(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[2:] == ["hello"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("files", [20, 28, 29])
 def test_a_disk_that_fills_up_on_the_way(files: int, tmp_path: Path) -> None:
     """A disk for so many files: the second roll, of 15, does not fit; the more there is, the later it fails."""
@@ -306,6 +308,7 @@ def test_a_disk_that_fills_up_on_the_way(files: int, tmp_path: Path) -> None:
     assert done.stdout.splitlines()[2:] == ["hello"]
 
 
+@pytest.mark.long
 def test_a_read_only_store(tmp_path: Path) -> None:
     make_roll(tmp_path / "small")
     script = """

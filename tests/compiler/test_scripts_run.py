@@ -46,6 +46,7 @@ payload_lines = st.one_of(
 )
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(st.lists(payload_lines, max_size=4), st.booleans(), st.booleans()), min_size=1, max_size=5))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_files_hold_the_payload_byte_for_byte(tmp_path: Path, files: list[tuple[list[str], bool, bool]]) -> None:
@@ -77,6 +78,7 @@ def unreserved(text: str) -> bool:
     return not text.lstrip().startswith("%")
 
 
+@pytest.mark.long
 @given(st.lists(st.text(alphabet="ab '\"$`\\\t%|é<&", max_size=10).filter(unreserved), max_size=5))
 def test_script_text_reaches_pykickstart_as_it_stands(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str]

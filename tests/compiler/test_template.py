@@ -150,6 +150,7 @@ BOMBS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("source", BOMBS)
 def test_time_and_memory_are_bounded(source: str) -> None:
     started = time.process_time()

@@ -19,6 +19,8 @@ from rollbuild.rolls import Store
 from tests.rpms import make_rpm
 from tests.stores import HELLO, OS, TOOL, add_os, add_roll
 
+pytestmark = pytest.mark.long
+
 OS_KEY, ROLL_KEY = "vendor@example.invalid", "roll@example.invalid"
 
 

@@ -20,6 +20,8 @@ from rollbuild.rolls import Store
 from tests.conftest import Outcome
 from tests.stores import HELLO, OS, TOOL, add_roll, copy_store, make_store
 
+pytestmark = pytest.mark.long
+
 SOURCE = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": ""}
 KILLS = 20

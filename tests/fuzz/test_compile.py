@@ -20,6 +20,8 @@ from rollbuild.releases import load_release
 from tests.compiler.cases import HANDLERS
 from tests.fuzz.mutations import ATTRIBUTES, GRAPH, NODE, descriptions, mutations
 
+pytestmark = pytest.mark.long
+
 fuzz = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 )

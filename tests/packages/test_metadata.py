@@ -180,6 +180,7 @@ def dnf(tmp_path: Path, folder: Path, *argv: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", ["el7", "el9"])
 def test_dnf_reads_it(roll: tuple[Path, list[str]], tmp_path: Path, release: str) -> None:
     folder, names = roll
@@ -216,6 +217,7 @@ def use(folder: Path, source: Path, names: list[str]) -> None:
         os.link(source / name, folder / name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", ["el8", "el9"])
 def test_many_packages_in_blocks_are_read(
     many: tuple[Path, list[str]], tmp_path: Path, release: str, monkeypatch: pytest.MonkeyPatch
@@ -733,6 +735,7 @@ def start(folder: Path, cache: Path, epoch: int) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.long
 def test_killed_at_any_moment(many: tuple[Path, list[str]], tmp_path: Path) -> None:
     source, names = many
     folder, cache = tmp_path / "r", tmp_path / "cache"

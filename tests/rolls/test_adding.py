@@ -430,6 +430,7 @@ def test_a_disk_that_fills_up(store: Store, tmp_path: Path, monkeypatch: pytest.
     check(store)
 
 
+@pytest.mark.long
 def test_kills_at_random_moments(store: Store, tmp_path: Path) -> None:
     first = make_roll(tmp_path / "a", files={"profile/README": "first"})
     add(store, first)

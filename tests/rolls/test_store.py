@@ -203,6 +203,7 @@ def change_until_killed(store: Store, what: str, point: int) -> bool:
         os._exit(0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["add", "replace", "remove"])
 def test_a_kill_at_any_step_is_settled_by_the_next_change(store: Store, what: str) -> None:
     other = add(store, "other")

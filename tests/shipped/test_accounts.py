@@ -239,6 +239,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("old", "new", "message"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_changes_nothing(start: Callable[..., Cluster], old: str, new: str, message: str) -> None:
     cluster = start()

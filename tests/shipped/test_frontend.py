@@ -119,6 +119,7 @@ def check(*command: str | Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("which", ["plain", "full"])
 def test_a_second_run_changes_nothing(host: Tree, request: pytest.FixtureRequest, which: str) -> None:
     profile: Profile = request.getfixturevalue(which)

@@ -72,6 +72,7 @@ def configure(compile_shipped: Compile, host: Tree) -> Configure:
     return run
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("appliance", ["compute", "login", "nas", "frontend"])
 def test_a_second_run_changes_nothing(configure: Configure, host: Tree, appliance: str, release: str) -> None:

@@ -86,6 +86,7 @@ def run_checker(*command: str | Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("monitoring", ["prometheus", "pcp", "none"])
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("appliance", ["frontend", "compute"])

@@ -47,6 +47,7 @@ def install(compile_shipped: Compile, host: Tree) -> Install:
     return run
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("appliance", APPLIANCES)
 def test_a_second_run_changes_nothing(install: Install, host: Tree, appliance: str, release: str) -> None:
@@ -245,6 +246,7 @@ CHECKERS: dict[str, tuple[str, list[str], str, str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("program", "arguments", "appliance", "release"), CHECKERS.values(), ids=CHECKERS)
 def test_programs_accept_their_files(
     install: Install, host: Tree, program: str, arguments: list[str], appliance: str, release: str

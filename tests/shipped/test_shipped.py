@@ -82,6 +82,7 @@ def test_appliances_are_clean(
     parser.readKickstartFromString(profile.text)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", RELEASES)
 def test_scripts_pass_shellcheck(compile_shipped: Compile, release: str) -> None:
     findings = check_scripts([compile_shipped(appliance, release, **FULL) for appliance in APPLIANCES])

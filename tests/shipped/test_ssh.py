@@ -100,6 +100,7 @@ def test_appliances_are_clean(
         assert nodes.index("ssh-server") < nodes.index("secrets") < nodes.index("host-keys")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", RELEASES)
 def test_the_keys_of_the_cluster_are_installed(
     configure: Configure, host: Tree, authorities: dict[str, Path], release: str
