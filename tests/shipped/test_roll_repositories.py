@@ -52,6 +52,32 @@ def test_each_roll_has_a_section(compile_shipped: Compile, host: Tree) -> None:
     assert found["rollbuild-roll-local"]["gpgcheck"] == "0" and "gpgkey" not in found["rollbuild-roll-local"]
 
 
+def test_the_front_end_has_those_of_the_medium_that_it_copied(compile_shipped: Compile, host: Tree) -> None:
+    profile = compile_shipped("frontend", "el9", {"rolls": [HPC, LOCAL]})
+    assert [finding for finding in profile.findings if finding.severity == "error"] == []
+    for program in ("restorecon", "rpm"):
+        host.add_program(program, "exit 0")
+    scripts = [*scripts_of(profile, "post", "progress"), *scripts_of(profile, "post", "distribution")]
+    for script in scripts:
+        if script.in_chroot:
+            done = host.run(script)
+            assert done.returncode == 0, done.stderr
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(host.read("/etc/yum.repos.d/rollbuild.repo"))
+    tree = "file:///export/install/dist/el9"
+    assert dict(parser["rollbuild-roll-hpc"]) == {
+        "name": "hpc of the medium that the front end was installed from",
+        "baseurl": f"{tree}/rolls/hpc",
+        "priority": "40",
+        "gpgcheck": "1",
+        "gpgkey": f"{tree}/RPM-GPG-KEY-a {tree}/RPM-GPG-KEY-b",
+        "module_hotfixes": "1",
+        "skip_if_unavailable": "1",
+    }
+    assert parser["rollbuild-roll-local"]["gpgcheck"] == "0"
+    assert parser["rollbuild-baseos"]["baseurl"] == f"{tree}/BaseOS"
+
+
 @pytest.mark.parametrize("data", [{}, {"rolls": []}, {"rolls": ["hpc"]}, {"rolls": [{"name": "hpc"}]}])
 def test_without_rolls_there_are_those_of_the_os(compile_shipped: Compile, host: Tree, data: dict[str, Any]) -> None:
     assert list(write_repositories(compile_shipped, host, data)) == ["rollbuild-baseos", "rollbuild-appstream"]
