@@ -2,7 +2,7 @@
 
 from rollbuild.images.booting import BootImages, detect_boot
 from rollbuild.images.efi import make_efi_image
-from rollbuild.images.implanting import implant_md5
+from rollbuild.images.implanting import implanting_md5
 from rollbuild.images.initrd import append_to_initrd
 from rollbuild.images.isoreading import IsoImage, check_iso, open_iso
 from rollbuild.images.isotree import IsoEntry
@@ -15,7 +15,7 @@ __all__ = [
     "append_to_initrd",
     "check_iso",
     "detect_boot",
-    "implant_md5",
+    "implanting_md5",
     "make_efi_image",
     "open_iso",
     "write_iso",

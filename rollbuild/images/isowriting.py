@@ -5,13 +5,13 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from rollbuild.errors import DISK, MISSING_PROGRAM, RollbuildError
 from rollbuild.files import explained
 from rollbuild.images.booting import BootImages
-from rollbuild.images.implanting import implant_md5
+from rollbuild.images.implanting import implanting_md5
 from rollbuild.images.isosource import FolderContent, find_copies, look_at
 from rollbuild.location import Location
 from rollbuild.process import run_program
@@ -40,8 +40,8 @@ def write_iso(
     ISO 9660 level 3 with Rock Ridge; every file belongs to root, has mode 644 (755 where it may be executed) and the
     date `epoch` (seconds since 1970), so that equal content gives equal bytes. Files of equal content are stored once.
     With `boot` the image boots as a disc and as a disk, and carries a checksum that checkisomd5 and the installer
-    verify. `advance` is told the bytes written, of about as many as the files are long; with
-    `boot` those read again for the checksum follow, about as many.
+    verify. `advance` is told the bytes written, of about as many as the files are long, and
+    with `boot` also those summed for the checksum, about as many.
 
     Raises RollbuildError: REFUSED for a volume id, a name or a kind of file that no image holds, or an output inside
     the folder; MISSING_PROGRAM without xorriso 1.5.0; DISK when the disk refuses. The former `output` then stays.
@@ -60,12 +60,11 @@ def write_iso(
     with explained("cannot write", output):
         place.parent.mkdir(parents=True, exist_ok=True)
     with _staged(place, size) as (stage, file):
-        _run_xorriso(
-            folder, stage, file, _options(volume_id, epoch, arguments), _script(content, copies), epoch, advance
-        )
-        if boot is not None:
-            implant_md5(stage, advance)
+        options, script = _options(volume_id, epoch, arguments), _script(content, copies)
+        with nullcontext() if boot is None else implanting_md5(stage, advance) as tell:
+            _run_xorriso(folder, stage, file, options, script, epoch, advance, tell)
         with explained("cannot write", output):
+            os.fsync(file)
             os.replace(stage, place)
 
 
@@ -207,6 +206,7 @@ def _run_xorriso(
     script: bytes,
     epoch: int,
     advance: Advance | None,
+    tell_more: Callable[[], None] | None,
 ) -> None:
     # Its own start-up files stay unread, and paths start with what makes them files, whatever they are called.
     argv = ["xorriso", "-no_rc", "-as", "mkisofs", "-o", f"stdio:{stage}", *options, "--"]
@@ -219,6 +219,8 @@ def _run_xorriso(
         if advance is not None and size > done:
             advance(size - done)
             done = size
+        if tell_more is not None:
+            tell_more()
 
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
     # The ids of the disk and of its partitions are made of it.

@@ -4,7 +4,7 @@ from rollbuild.media.arguments import LINE_LIMIT, StaticNetwork, check_arguments
 from rollbuild.media.bootmenu import BootMenu, MenuEntry, check_label
 from rollbuild.media.dhcp import dhcp_files
 from rollbuild.media.direct import BootFiles, DirectBoot, direct_boot, find_boot_files
-from rollbuild.media.dvd import FIRMWARES, SCOPES, MadeDisc, MadeDvd, WantedDvd, create_dvd
+from rollbuild.media.dvd import MadeDisc, MadeDvd, create_dvd
 from rollbuild.media.hostiso import HostInstall, describe_host
 from rollbuild.media.kickstarts import DiscKickstart, prepare_kickstart
 from rollbuild.media.loaders import BIOS_LOADERS, FoundLoaders, Loaders, find_loaders
@@ -16,6 +16,7 @@ from rollbuild.media.placing import Written
 from rollbuild.media.programs import Looked, check_with_programs
 from rollbuild.media.splitting import parse_size
 from rollbuild.media.table import BootAction, BootHost, BootNetwork, HostEntry, check_hosts
+from rollbuild.media.wanted import FIRMWARES, SCOPES, WantedDvd
 
 __all__ = [
     "BIOS_LOADERS",

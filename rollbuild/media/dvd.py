@@ -2,47 +2,27 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rollbuild.distribution import Generation
-from rollbuild.errors import USAGE, FindingsError, RollbuildError
-from rollbuild.files import digest_file, explained, staged_folder
-from rollbuild.findings import Finding, Severity, warning
+from rollbuild.errors import USAGE, RollbuildError
+from rollbuild.files import digest_file, explained
+from rollbuild.findings import Finding, warning
 from rollbuild.images import BootImages, detect_boot, make_efi_image, write_iso
-from rollbuild.media.arguments import check_arguments, install_arguments
-from rollbuild.media.bootmenu import LOCAL, BootMenu, MenuEntry, check_label, install_entries, make_label
+from rollbuild.media.bootmenu import BootMenu, MenuEntry, check_label, make_label
 from rollbuild.media.discsource import DiscSource, read_disc_source
 from rollbuild.media.discstage import DiscStage
-from rollbuild.media.hostiso import HostInstall
+from rollbuild.media.dvdmenu import make_menu
 from rollbuild.media.kickstarts import DiscKickstart
-from rollbuild.media.menus import Menus
 from rollbuild.media.needed import find_needed
 from rollbuild.media.splitting import Amount, amount_of, split_rolls
+from rollbuild.media.wanted import FIRMWARES, WantedDvd
+from rollbuild.media.workplace import in_mebibytes, passing_folder, place_files, workplace
 from rollbuild.rolls import choose_epoch
 
 Progress = Callable[[int, str], AbstractContextManager[Callable[..., None]]]
-SCOPES = ("boot", "packages", "full")
-FIRMWARES = ("bios", "uefi")
-
-
-@dataclass(frozen=True, slots=True)
-class WantedDvd:
-    """What to put onto a medium. `appliances`: all that have Kickstarts when none is named. `max_size` is in bytes,
-    `timeout` in seconds; `default` is the entry that starts after it: `local` or an appliance. `required`: the kinds
-    of firmware (bios, uefi) without which nothing is written. `host`: the medium is for this one host."""
-
-    appliances: tuple[str, ...] = ()
-    scope: str = "full"
-    max_size: int | None = None
-    label: str = ""
-    arguments: tuple[str, ...] = ()
-    timeout: int = 60
-    default: str = LOCAL
-    required: tuple[str, ...] = ()
-    host: HostInstall | None = None
-    menus: Menus = field(default_factory=Menus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +84,8 @@ class _Maker:
         kickstarts = () if wanted.host else source.read_kickstarts(wanted.appliances)
         firmwares = self._check_firmware()
         self._check_kickstarts(kickstarts)
-        entries = self._entries(kickstarts)
-        menu = BootMenu(self.label, self._title(), entries, self._default(entries), wanted.timeout)
+        menu, findings = make_menu(source, wanted, self.label, kickstarts)
+        self.findings += findings
         packages = self._packages(kickstarts)
         repositories = {path for path in source.files if source.repository_of(path)}
         base = self._base(repositories)
@@ -134,7 +114,7 @@ class _Maker:
             place_files(work, [disc.path for disc in made])
         return MadeDvd(
             discs=tuple(made),
-            entries=entries,
+            entries=menu.entries,
             firmwares=firmwares,
             packages=sum(path.endswith(".rpm") for path in packages),
             kickstarts=kickstarts,
@@ -169,56 +149,6 @@ class _Maker:
             message = f"the Kickstart of {', '.join(secret)} holds secrets (such as the hash of root's password)"
             hint = "whoever has the image or the disc can read them: keep both as you keep a key"
             self.findings.append(warning("DISC-SECRET", message, hint=hint))
-
-    def _title(self) -> str:
-        info, host = self.source.info, self.wanted.host
-        what = f"host {host.name}" if host else str(self.source.generation)
-        return f"rollbuild: {what}, {info.family} {info.version}".replace("'", " ")
-
-    def _entries(self, kickstarts: Sequence[DiscKickstart]) -> tuple[MenuEntry, ...]:
-        source, host, extra = self.source, self.wanted.host, self.wanted.arguments
-        release, medium = source.release, f"hd:LABEL={self.label}"
-        chosen = []
-        if host:
-            arguments = install_arguments(
-                release,
-                stage2=host.stage2,
-                kickstart=host.kickstart,
-                hostname=host.name,
-                mac=host.mac,
-                network=host.network,
-                extra=(*host.arguments, *extra),
-            )
-            chosen.append((host.name, arguments))
-        for kickstart in kickstarts:
-            path = f"{medium}:/ks/{kickstart.name}.ks"
-            arguments = install_arguments(release, stage2=medium, kickstart=path, is_local=True, extra=extra)
-            chosen.append((kickstart.name, arguments))
-        rescue: tuple[str, ...] = ()
-        if "rescue" in release.boot_options and not host:
-            rescue = (*install_arguments(release, stage2=medium, is_local=True, extra=extra), "inst.rescue")
-        entries = install_entries(chosen, rescue, source.kernel, source.initrd, checks=not host)
-        findings = dict.fromkeys(
-            finding for entry in entries for finding in check_arguments(release, entry.arguments, None)
-        )
-        if any(finding.severity is Severity.ERROR for finding in findings):
-            raise FindingsError(findings)
-        self.findings += findings
-        return entries
-
-    def _default(self, entries: Sequence[MenuEntry]) -> str:
-        default = self.wanted.default
-        if default == LOCAL:
-            return LOCAL
-        wanted = f"install-{default}"
-        if wanted not in {entry.id for entry in entries}:
-            known = [entry.id.removeprefix("install-") for entry in entries if entry.action == "install"]
-            hint = f"there is: {LOCAL}, {', '.join(known)}"
-            raise RollbuildError(f"the menu has no entry for {default}", hint=hint, exit_code=USAGE)
-        message = f"a machine that starts from this medium installs {default} after {self.wanted.timeout} seconds"
-        hint = "and again, if the medium stays in it and is the first that it starts from"
-        self.findings.append(warning("DISC-INSTALLS", message, hint=hint))
-        return wanted
 
     def _packages(self, kickstarts: Sequence[DiscKickstart]) -> frozenset[str]:
         """The packages and, unless it is made anew, the metadata that go onto the discs."""
@@ -340,7 +270,7 @@ class _Maker:
         for parent in (self.source.folder.parent, self.output.parent):
             if os.access(parent, os.W_OK | os.X_OK):
                 break
-        with _folder_in(parent) as top:
+        with passing_folder(parent) as top:
 
             def make(number: int) -> Path:
                 with explained("cannot write into", top):
@@ -352,46 +282,3 @@ class _Maker:
 
 def _keys(source: DiscSource) -> list[str]:
     return [path for path in source.files if path.startswith("RPM-GPG-KEY-")]
-
-
-class _Done(Exception):
-    """No error: it takes the stage away."""
-
-
-@contextmanager
-def _folder_in(parent: Path) -> Iterator[Path]:
-    """A folder that goes when the block ends; that of a process that was killed goes with the next."""
-    with suppress(_Done), staged_folder(parent / ".rollbuild-disc") as stage:
-        yield stage
-        raise _Done
-
-
-@contextmanager
-def workplace(output: Path) -> Iterator[Path]:
-    """A folder beside an output that goes when the block ends."""
-    with explained("cannot write", output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-    with _folder_in(output.parent) as folder:
-        yield folder
-
-
-def place_files(work: Path, outputs: Sequence[Path]) -> None:
-    """Let files and their .sha256 take their places from the folder `work`, when all of them are whole."""
-    for output in outputs:
-        with explained("cannot write", output):
-            place = Path(os.path.realpath(output))
-            os.replace(work / output.name, place)
-            os.replace(work / f"{output.name}.sha256", place.with_name(f"{place.name}.sha256"))
-
-
-def in_mebibytes(step: Callable[..., None]) -> Callable[[int], None]:
-    """Tell a bar of MiB about bytes."""
-    rest = 0
-
-    def advance(size: int) -> None:
-        nonlocal rest
-        steps, rest = divmod(rest + size, 1 << 20)
-        if steps:
-            step(steps)
-
-    return advance

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -11,24 +10,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rollbuild.errors import DISK, USAGE, RollbuildError
-from rollbuild.files import digest_file, explained, read_limited, walk_tree
-from rollbuild.images import IsoImage, implant_md5, make_efi_image, open_iso
+from rollbuild.files import digest_file, explained, walk_tree
+from rollbuild.images import IsoImage, implanting_md5, make_efi_image, open_iso
 from rollbuild.location import Location
 from rollbuild.media.bootmenu import GRUB_MENUS, ISOLINUX_MENU, check_label
-from rollbuild.media.dvd import in_mebibytes, place_files, workplace
+from rollbuild.media.efireading import EfiImage, find_efi_image, program_environment, read_efi_image
 from rollbuild.media.kernellines import ArgumentEdit, edit_menu
+from rollbuild.media.workplace import in_mebibytes, place_files, workplace
 from rollbuild.packages import check_space
 from rollbuild.process import run_program
 from rollbuild.rolls import choose_epoch
 
 Progress = Callable[[int, str], AbstractContextManager[Callable[..., None]]]
 _MENU_LIMIT = 4 * 1024 * 1024
-_EFI_LIMIT = 256 * 1024 * 1024
 _LIST_LIMIT = 64 * 1024 * 1024
 _EFI_PARTITION = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 _MENUS = (ISOLINUX_MENU, *GRUB_MENUS)
-_IMAGE = re.compile(r"^El Torito boot img :\s+(\d+)\s+(\S+)\s+\S+\s+\S+\s+\S+\s+\S+\s+(\d+)\s+(\d+)", re.MULTILINE)
-_IMAGE_PATH = re.compile(r"^El Torito img path :\s+(\d+)\s+(.+)$", re.MULTILINE)
 _PLACE = re.compile(r"/?[^/\x00-\x1f]+(/[^/\x00-\x1f]+)*\Z")
 
 
@@ -56,14 +53,6 @@ class Modified:
     has_efi: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _EfiImage:
-    """The EFI image of an ISO: its content, and its path there, empty where it is a partition of its own."""
-
-    content: bytes
-    path: str
-
-
 def modify_iso(source: Path, output: Path, wanted: Modification, *, progress: Progress) -> Modified:
     """Write `output`, a copy of the install ISO `source` with the changes, and `output`.sha256.
 
@@ -88,7 +77,7 @@ class _Modifier:
     def run(self) -> Modified:
         edit = self._edit()
         self._edit_menus(edit)
-        efi = self._read_efi()
+        efi = find_efi_image(self.image, self.epoch)
         new_efi = self._edit_efi(efi, edit) if efi else b""
         if not any(self.lines.values()):
             what = ", ".join(self.lines) or "none that rollbuild knows"
@@ -131,25 +120,7 @@ class _Modifier:
         self.lines[shown] = count
         into[path] = text.encode("utf-8", "surrogateescape")
 
-    def _read_efi(self) -> _EfiImage | None:
-        """The image that UEFI starts, as the boot catalog names it."""
-        argv = ["xorriso", "-no_rc", "-return_with", "FAILURE", "32", "-indev", f"stdio:{self.image.path}"]
-        completed = run_program([*argv, "-report_el_torito", "plain"], env=_environment(self.epoch), timeout=120)
-        text = completed.stdout.decode("utf-8", "replace")
-        paths = dict(_IMAGE_PATH.findall(text))
-        for number, platform, size, place in _IMAGE.findall(text):
-            if platform != "UEFI":
-                continue
-            path = _plain(paths.get(number, ""))
-            entry = self.image.find(path) if path else None
-            if entry is not None:
-                return _EfiImage(self.image.read(path, _EFI_LIMIT), path)
-            with explained("cannot read", self.image.path), open(self.image.path, "rb") as file:
-                file.seek(int(place) * 2048)
-                return _EfiImage(file.read(min(int(size) * 512, _EFI_LIMIT)), "")
-        return None
-
-    def _edit_efi(self, efi: _EfiImage, edit: ArgumentEdit) -> bytes:
+    def _edit_efi(self, efi: EfiImage, edit: ArgumentEdit) -> bytes:
         files = read_efi_image(efi.content, str(self.image.path))
         for path in list(files):
             menu = next((one for one in GRUB_MENUS if one.lower() == path.lower()), None)
@@ -222,11 +193,13 @@ class _Modifier:
                 if size > done:
                     advance(size - done)
                     done = size
+                tell_sum()
 
-            completed = run_program(argv, input=script, env=_environment(self.epoch), tell=tell)
-            if completed.returncode:
-                raise _explain(completed.stderr.decode("utf-8", "replace"), completed.returncode)
-            implant_md5(target, advance)
+            with implanting_md5(target, advance) as tell_sum:
+                completed = run_program(argv, input=script, env=program_environment(self.epoch), tell=tell)
+                if completed.returncode:
+                    raise _explain(completed.stderr.decode("utf-8", "replace"), completed.returncode)
+                tell(b"")
             digest, size = digest_file(target, advance=advance)
         with explained("cannot write", folder):
             (folder / f"{target.name}.sha256").write_text(f"{digest}  {target.name}\n")
@@ -263,37 +236,6 @@ class _Modifier:
         lines.append("-commit")
         lines.append("-end")
         return os.fsencode("".join(f"{line}\n" for line in lines))
-
-
-def read_efi_image(content: bytes, shown: str) -> dict[str, bytes]:
-    """The files of a FAT image, by path. Raises RollbuildError when it is none, MISSING_PROGRAM without mtools."""
-    with (
-        explained("cannot write into", tempfile.gettempdir()),
-        tempfile.TemporaryDirectory(prefix="rollbuild-") as name,
-    ):
-        folder = Path(name)
-        (folder / "efi.img").write_bytes(content)
-        (folder / "files").mkdir()
-        argv = ["mcopy", "-s", "-n", "-i", "efi.img", "::/", "files/"]
-        completed = run_program(argv, cwd=folder, env={**_environment(0), "MTOOLS_SKIP_CHECK": "1"}, timeout=120)
-        if completed.returncode:
-            said = completed.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise RollbuildError(
-                f"the EFI image of this ISO cannot be read: {said[-1] if said else 'mcopy failed'}",
-                location=Location(shown),
-            )
-        top = folder / "files"
-        return {path: read_limited(top / path, _EFI_LIMIT) for path, _ in walk_tree(top) if (top / path).is_file()}
-
-
-def _environment(epoch: int) -> dict[str, str]:
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "LC_ALL": "C",
-        "TZ": "UTC",
-        "SOURCE_DATE_EPOCH": str(epoch),
-        "MTOOLSRC": os.devnull,
-    }
 
 
 def _date_of(image: IsoImage) -> int:

@@ -14,7 +14,7 @@ import pytest
 from rollbuild.errors import DISK, REFUSED, USAGE, RollbuildError
 from rollbuild.images import BootImages, check_iso, make_efi_image, open_iso, write_iso
 from rollbuild.media import Modification, Modified, modify_iso, write_oemdrv
-from rollbuild.media.modifying import read_efi_image
+from rollbuild.media.efireading import read_efi_image
 
 EPOCH = 1_700_000_000
 SHIM, GRUB = bytes(range(256)) * 40, b"grub" * 3000

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from rollbuild.commands._distro import find_distro
 from rollbuild.console import Console
-from rollbuild.distribution import Generation, find_generation, read_provenance
+from rollbuild.distribution import read_provenance
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.files import read_limited
 from rollbuild.findings import warning
@@ -33,14 +34,6 @@ class GivenKickstart:
             message = "the Kickstart holds secrets (such as the hash of root's password)"
             hint = "whoever has the image can read them: keep it as you keep a key"
             console.print_finding(warning("DISC-SECRET", message, hint=hint))
-
-
-def find_distro(store: Store, text: str) -> Generation:
-    """The generation of `NAME` or `NAME@N`. Raises RollbuildError."""
-    name, sign, number = text.partition("@")
-    if sign and not (number.isascii() and number.isdigit() and len(number) < 10):
-        raise RollbuildError(f"{text!r} is no generation", hint="such as cluster@3, or cluster alone", exit_code=USAGE)
-    return find_generation(store, name, int(number) if sign else None)
 
 
 def read_kickstart(store: Store, ks: Path | None, distro: str | None, appliance: str | None) -> GivenKickstart | None:

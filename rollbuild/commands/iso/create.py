@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
+from rollbuild.commands._distro import find_distro
 from rollbuild.commands._hosts import read_hosts
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._shown import counted
 from rollbuild.commands._store import print_findings, show_size, store_option
-from rollbuild.commands.iso._kickstart import find_distro
 from rollbuild.console import Console
 from rollbuild.distribution import Generation, read_provenance
 from rollbuild.errors import USAGE, RollbuildError

@@ -1,12 +1,12 @@
 """`rollbuild netboot create`: the tree that hosts boot from the network."""
 
 import os
-import re
 from collections import Counter
 from pathlib import Path
 
 import click
 
+from rollbuild.commands._distro import find_distro
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._report import Report
 from rollbuild.commands._shown import counted, place_data
@@ -14,7 +14,6 @@ from rollbuild.commands._store import store_option
 from rollbuild.commands.netboot._rows import read_rows
 from rollbuild.commands.netboot._site import Given, make_network, make_urls, read_site
 from rollbuild.console import Console
-from rollbuild.distribution import Generation, find_generation
 from rollbuild.errors import USAGE, FindingsError, RollbuildError
 from rollbuild.findings import Finding, warning
 from rollbuild.media import (
@@ -121,7 +120,7 @@ def command(
     One table makes one tree: hosts that FILE does not name any more lose their files. Only what changed is written.
     """
     console = session.console
-    generation = _find(store, distro)
+    generation = find_distro(store, distro)
     boot = find_boot_files(generation)
     if boot.arch != "x86_64":
         raise RollbuildError(f"{generation} is for {boot.arch}; a netboot tree is made for x86_64 only")
@@ -157,13 +156,6 @@ def command(
     _tell(console, tree, written, removed, looked)
     if as_json:
         console.json(_data(tree, written, removed, looked, report.kept()))
-
-
-def _find(store: Store, text: str) -> Generation:
-    name, at, number = text.partition("@")
-    if at and not re.fullmatch(r"[1-9][0-9]{0,8}", number):
-        raise RollbuildError(f"{text!r} names no generation", hint="NAME@3 is the third of NAME", exit_code=USAGE)
-    return find_generation(store, name, int(number) if at else None)
 
 
 def _refuse_place(tree: Path, store: Store) -> None:
