@@ -1,4 +1,8 @@
-"""An install DVD of 2 GiB, against `cat` of the same files into one, and `sync`."""
+"""An install DVD of 512 MiB, against `cat` of the same files into one, and `sync`.
+
+`ROLLBUILD_BENCH_ISO_MIB=2048` measures a larger one. The floor has no checksums: the image carries an MD5, and the
+SHA-256 beside it can only begin when that is known.
+"""
 
 import os
 import shutil
@@ -16,9 +20,10 @@ from tests.bench.test_bench import ratio, tell
 from tests.ostrees import default_packages, make_os_tree
 from tests.stores import HELLO, add_roll
 
-GIB = 1024**3
-STAGE2 = 512 * 1024**2
-PACKAGES = 800
+MIB = 1024**2
+SIZE = int(os.environ.get("ROLLBUILD_BENCH_ISO_MIB", "512")) * MIB
+STAGE2 = SIZE // 4
+PACKAGES = 200
 
 
 @contextmanager
@@ -29,7 +34,7 @@ def no_progress(total: int, label: str) -> Iterator[Callable[..., None]]:
 @pytest.fixture(scope="session")
 def large(tmp_path_factory):
     packages = default_packages("el9", "9.4")
-    size = (2 * GIB - STAGE2) // PACKAGES
+    size = (SIZE - STAGE2) // PACKAGES
     for number in range(PACKAGES):
         item = {"name": f"bulk{number}", "arch": "x86_64", "size": size + number, "payload": "none"}
         packages[("BaseOS", "AppStream")[number % 2]].append(item)
@@ -44,11 +49,11 @@ def large(tmp_path_factory):
     shutil.rmtree(folder)
 
 
-def test_an_iso_of_two_gibibyte_against_cat(large, capsys):
+def test_an_iso_against_cat(large, capsys):
     folder = large.folder.parents[3]
     files = [str(path) for path in sorted(large.folder.rglob("*")) if path.is_file() and "kickstarts" not in path.parts]
     size = sum(os.path.getsize(path) for path in files)
-    assert size > 1.99 * GIB
+    assert size > 0.99 * SIZE
 
     def writes() -> None:
         create_dvd(large, WantedDvd(), folder / "dvd.iso", progress=no_progress)
@@ -59,4 +64,4 @@ def test_an_iso_of_two_gibibyte_against_cat(large, capsys):
             subprocess.run(["cat", *files], check=True, stdout=file)
         os.sync()
 
-    tell(capsys, f"install DVD of {size / GIB:.2f} GiB", *ratio(writes, cats), "1.3")
+    tell(capsys, f"install DVD of {size / MIB:.0f} MiB", *ratio(writes, cats), "1.3")

@@ -193,7 +193,7 @@ def test_images_of_the_generation_before_stay_for_hosts_that_boot_right_now(
 USAGE = {
     "no distribution": (["--distro", "el8"], "there is no distribution el8 in "),
     "no generation": (["--distro", "el9@7"], "distribution el9 has no generation 7"),
-    "no number": (["--distro", "el9@x"], "'el9@x' names no generation"),
+    "no number": (["--distro", "el9@x"], "'el9@x' is no generation"),
     "server": (["--server", "10.1.1"], "--server: '10.1.1' is no IPv4 address"),
     "attribute": (["-A", "Kickstart_PrivateGateway=x"], "attribute Kickstart_PrivateGateway: 'x' is no IPv4 address"),
     "network": (["--network", "10.1.1.1/16"], "--network: 10.1.1.1/16 is an address in a network"),

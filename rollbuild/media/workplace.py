@@ -1,0 +1,51 @@
+"""Where an image is made: folders that pass, and files that take their places when all of them are whole."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rollbuild.files import explained, staged_folder
+
+
+class _Done(Exception):
+    """No error: it takes the stage away."""
+
+
+@contextmanager
+def passing_folder(parent: Path) -> Iterator[Path]:
+    """A folder that goes when the block ends; that of a process that was killed goes with the next."""
+    with suppress(_Done), staged_folder(parent / ".rollbuild-disc") as stage:
+        yield stage
+        raise _Done
+
+
+@contextmanager
+def workplace(output: Path) -> Iterator[Path]:
+    """A folder beside an output that goes when the block ends."""
+    with explained("cannot write", output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+    with passing_folder(output.parent) as folder:
+        yield folder
+
+
+def place_files(work: Path, outputs: Sequence[Path]) -> None:
+    """Let files and their .sha256 take their places from the folder `work`, when all of them are whole."""
+    for output in outputs:
+        with explained("cannot write", output):
+            place = Path(os.path.realpath(output))
+            os.replace(work / output.name, place)
+            os.replace(work / f"{output.name}.sha256", place.with_name(f"{place.name}.sha256"))
+
+
+def in_mebibytes(step: Callable[..., None]) -> Callable[[int], None]:
+    """Tell a bar of MiB about bytes."""
+    rest = 0
+
+    def advance(size: int) -> None:
+        nonlocal rest
+        steps, rest = divmod(rest + size, 1 << 20)
+        if steps:
+            step(steps)
+
+    return advance
