@@ -180,6 +180,7 @@ def test_equal_sources_give_equal_bytes(rollbuild: Run, lab: Path) -> None:
     assert {k: v for k, v in one.items() if k.startswith(roll)} == {k: v for k, v in two.items() if k.startswith(roll)}
 
 
+@pytest.mark.long
 def test_dnf_installs_from_a_signed_roll(rollbuild: Run, lab: Path, key: None) -> None:
     if shutil.which("dnf") is None:
         pytest.skip("dnf is missing")
@@ -213,6 +214,7 @@ def test_a_key_that_is_not_there_is_told_first(rollbuild: Run, lab: Path, key: N
     assert not (lab / "out").exists()
 
 
+@pytest.mark.long
 def test_a_package_changed_after_signing_is_refused(rollbuild: Run, lab: Path, key: None) -> None:
     built = rollbuild("roll", "build", lab / "lab", "-o", lab / "out", "--sign", KEY)
     assert built.code == 0, built.err

@@ -44,6 +44,7 @@ def parse(profile: Profile, release: str) -> KickstartParser:
     return parser
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("name", CASES)
 def test_pykickstart_sees_what_we_mean(name: str, release: str, tmp_path: Path) -> None:
@@ -88,6 +89,7 @@ def test_every_line_of_an_author_has_its_place(name: str, tmp_path: Path) -> Non
                 assert line.text in lines[line.location.line - 1], line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize(
     ("word", "line"),

@@ -338,6 +338,7 @@ def test_content_beyond_the_end(xorriso_image: Path, tmp_path: Path) -> None:
         patched(xorriso_image, tmp_path / "bad.iso", lengthen)
 
 
+@pytest.mark.long
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     changes=st.lists(st.tuples(st.integers(0, 60 * 2048), st.binary(min_size=1, max_size=8)), min_size=1, max_size=6)

@@ -1,5 +1,4 @@
 import shlex
-import time
 
 import pytest
 import yaml
@@ -13,6 +12,7 @@ from rollbuild.releases import (
     adapt_packages_options,
     load_release,
 )
+from rollbuild.releases import release as release_module
 from rollbuild.releases.words import edit, split_words
 
 EL7, EL8, EL9, EL10 = map(load_release, RELEASES)
@@ -43,14 +43,9 @@ def test_unknown_release_is_refused(name: str, hint: str) -> None:
 
 
 @pytest.mark.skipif(not hasattr(yaml, "CSafeLoader"), reason="PyYAML without libyaml")
-def test_reading_a_release_is_fast() -> None:
-    def seconds(name: str) -> float:
-        begin = time.perf_counter()
-        load_release.__wrapped__(name)
-        return time.perf_counter() - begin
-
-    # Far below the time of starting Python; the best of some, because other work may be going on.
-    assert min(seconds("el10") for _ in range(10)) < 0.005
+def test_releases_are_read_by_libyaml() -> None:
+    # Python's own reader takes ten times as long, at each start.
+    assert release_module._LOADER is yaml.CSafeLoader
 
 
 def test_facts_cannot_be_changed() -> None:

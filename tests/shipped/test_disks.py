@@ -482,6 +482,7 @@ def read_include(host: Tree, release: str) -> None:
     parser.readKickstartFromString(host.read("/tmp/rb-storage.ks"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("devices", "attributes", "expected"), CHOICES.values(), ids=CHOICES)
 def test_hosts_choose(
     compile_shipped: Compile, host: Tree, devices: list[Device], attributes: dict[str, str], expected: list[str]
@@ -595,6 +596,7 @@ def test_front_ends_choose(
     assert set(expected) <= set(host.read("/tmp/rb-storage.ks").splitlines())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("appliance", "devices", "attributes", "message"), REFUSALS.values(), ids=REFUSALS)
 def test_refusals_write_nothing(
     compile_shipped: Compile,

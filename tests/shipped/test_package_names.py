@@ -40,12 +40,14 @@ def test_names_exist(compile_shipped: Compile, release: str) -> None:
     assert wrong(profiles, DATA / f"{release}.tsv") == []
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not FACTS, reason="ROLLBUILD_FACTS names no folder with the metadata of whole repositories")
 def test_packages_exist_in_real_metadata(compile_shipped: Compile) -> None:
     profiles = [compile_shipped(appliance, "el9", **values) for appliance in APPLIANCES for values in ({}, FULL)]
     assert wrong(profiles, Path(FACTS) / "centos-stream-9") == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", RELEASES)
 def test_names_of_the_rolls_own_cases_exist(compile_shipped: Compile, release: str) -> None:
     cases: list[dict[str, Any]] = [parameter.values[0] for parameter in CASES]  # type: ignore[misc]

@@ -176,6 +176,7 @@ def run_first_boot(host: Tree, order: str, node: str) -> subprocess.CompletedPro
     return done
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("status", "made"), [("root LK 2026-01-01", True), ("root L 2026-01-01", True), ("root P 2026-01-01", False)]
 )

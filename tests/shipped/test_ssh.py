@@ -288,6 +288,7 @@ KNOWN = "is known and matches the ED25519-CERT host certificate"
 REFUSED = "Host key verification failed"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", ["el8", "el9"])
 def test_hosts_of_the_cluster_are_known_and_no_others(
     configure: Configure, host: Tree, authorities: dict[str, Path], release: str

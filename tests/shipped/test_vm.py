@@ -95,6 +95,7 @@ def connections(host: Tree) -> dict[str, str]:
     return {path.stem: path.read_text() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("release", RELEASES)
 def test_each_network_has_a_bridge(container: Tree, release: str) -> None:
     profile = compile_container(release, DATA, vm_vlans="100, 2001")
