@@ -8,8 +8,14 @@ say() {
     printf 'test programs: %s\n' "$*" >&2
 }
 
-# program, package on Debian, package on Enterprise Linux (some are in EPEL only)
+# program, or a file as Debian has it; package on Debian, package on Enterprise Linux (some are in EPEL only)
 table='
+/usr/lib/ISOLINUX/isohdpfx.bin         isolinux            syslinux
+/usr/lib/grub/i386-pc/boot_hybrid.img  grub-pc-bin         grub2-pc-modules
+/usr/lib/grub/x86_64-efi/normal.mod    grub-efi-amd64-bin  grub2-efi-x64-modules
+/usr/lib/ipxe/qemu/efi-virtio.rom      ipxe-qemu           ipxe-roms-qemu
+/usr/share/seabios/bios-256k.bin       seabios             seabios-bin
+busybox                busybox-static      busybox
 checkisomd5            isomd5sum           isomd5sum
 chromium               chromium            chromium
 chronyd                chrony              chrony
@@ -26,6 +32,7 @@ genisoimage            genisoimage         genisoimage
 gpg                    gnupg               gnupg2
 grub-mkimage           grub-common         grub2-tools
 grub-script-check      grub-common         grub2-tools
+ip                     iproute2            iproute
 kea-dhcp4              kea-dhcp4-server    kea
 logrotate              logrotate           logrotate
 mcopy                  mtools              mtools
@@ -55,7 +62,11 @@ manager=$(command -v apt-get || command -v dnf || true)
 manager=${manager##*/}
 wanted=$(
     printf '%s\n' "$table" | while read -r program debian enterprise; do
-        if [ -n "$program" ] && ! PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null 2>&1; then
+        case $program in
+        /*) [ ! -e "$program" ] || continue ;;
+        *) ! PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null 2>&1 || continue ;;
+        esac
+        if [ -n "$program" ]; then
             case $manager in
             dnf) echo "${enterprise%(*}" ;;
             *) echo "$debian" ;;

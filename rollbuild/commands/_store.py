@@ -12,7 +12,7 @@ import click
 
 from rollbuild.commands._shown import counted
 from rollbuild.console import Console
-from rollbuild.errors import RollbuildError
+from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.findings import Finding, Severity
 from rollbuild.rolls import Store
 
@@ -36,6 +36,17 @@ def store_option(function: _Function) -> _Function:
         "checkout, else /export/rollbuild]",
     )
     return option(function)
+
+
+def refuse_place(output: Path, store: Store, what: str) -> None:
+    """Refuse an output in what never changes of a store, and one that would hold the store. Raises RollbuildError."""
+    place = output.resolve()
+    for folder in (store.distributions_folder, store.os_folder, store.rolls_folder):
+        if place.is_relative_to(folder.resolve()):
+            hint = "what is there never changes; name a place outside of it"
+            raise RollbuildError(f"{what} cannot lie in {folder}", hint=hint, exit_code=USAGE)
+    if store.folder.resolve().is_relative_to(place):
+        raise RollbuildError(f"{what} cannot take the place of the store {store.folder}", exit_code=USAGE)
 
 
 def find_store(named: str | None) -> Store:

@@ -111,7 +111,8 @@ class _Maker:
                     label=self._label_of(number),
                 )
                 made.append(self._write(stage, work, number, rolls, boot))
-            place_files(work, [disc.path for disc in made])
+            is_private = any(kickstart.has_secrets for kickstart in kickstarts)
+            place_files(work, [disc.path for disc in made], are_private=is_private)
         return MadeDvd(
             discs=tuple(made),
             entries=menu.entries,

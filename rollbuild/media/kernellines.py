@@ -4,9 +4,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-_WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
-_GRUB = re.compile(r"""^([ \t]*(?:linux(?:16|efi)?|\$kernel)[ \t]+)(\S+)(.*?)([ \t]*)$""")
-_APPEND = re.compile(r"^([ \t]*append[ \t]+)(.*?)([ \t]*)$", re.IGNORECASE)
+from rollbuild.errors import RollbuildError
+
+# A quote without its other half is a character like others.
+_WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*'|["'])+""")
+_GRUB = re.compile(r"""^([ \t]*(?:linux(?:16|efi)?|\$kernel)[ \t]+)(\S+)(.*)\Z""")
+_APPEND = re.compile(r"^([ \t]*append[ \t]+)(.*)\Z", re.IGNORECASE)
 _DIRECTIVE = re.compile(r"^[ \t]*(label|kernel|linux|initrd)[ \t]+(\S+)", re.IGNORECASE)
 _SEARCH = re.compile(r"^[ \t]*search[ \t]")
 RESCUE = frozenset(("inst.rescue", "rescue"))
@@ -98,7 +101,13 @@ def edit_grub(text: str, edit: ArgumentEdit) -> tuple[str, int]:
     for number, line in enumerate(lines):
         plain = line.rstrip("\r")
         if match := _GRUB.match(plain):
-            words = edit.apply(_WORD.findall(match[3]))
+            given = _WORD.findall(match[3])
+            if plain.rstrip().endswith("\\") or any(word.startswith("#") for word in given):
+                raise RollbuildError(
+                    f"this boot menu is not understood: line {number + 1} goes on in the next, or ends in a comment",
+                    hint="put the whole kernel line into one line, without a comment",
+                )
+            words = edit.apply(given)
             lines[number] = f"{match[1]}{' '.join([match[2], *words])}{_line_end(line)}"
             count += 1
         elif _SEARCH.match(plain) and edit.label is not None:

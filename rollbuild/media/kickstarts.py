@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 _SOURCES = ("cdrom", "url", "nfs", "harddrive", "hmc", "liveimg", "ostreesetup", "ostreecontainer", "bootc")
 _SECRETS = re.compile(
-    r"\$(?:1|5|6|y|2[aby])\$[./A-Za-z0-9$=,]{8,}|PRIVATE KEY|^(?:rootpw|sshpw)\s.*--plaintext"
-    r"|--(?:passphrase|bootproto=.*--wpakey)=",
+    r"\$(?:1|5|6|y|2[aby])\$[./A-Za-z0-9$=,]{8,}|PRIVATE KEY"
+    r"|^[ \t]*(?:rootpw|sshpw)(?![^\n]*--lock)[ \t]+\S|--(?:passphrase|password|wpakey|wepkey)[= \t]\S",
     re.MULTILINE,
 )
 
@@ -49,6 +49,8 @@ def main_commands(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
         if not words:
             continue
         if words[0].startswith("%"):
-            inside = words[0] not in ("%end", "%include", "%ksappend")
+            # An include stands in sections too, and neither begins nor ends one.
+            if words[0] not in ("%include", "%ksappend"):
+                inside = words[0] != "%end"
         elif not inside:
             yield number, words

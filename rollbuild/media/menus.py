@@ -60,7 +60,7 @@ class Menus:
         except jinja2.TemplateSyntaxError as problem:
             place = Location(problem.filename or name, problem.lineno)
             raise RollbuildError(problem.message or "not a template", location=place) from None
-        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as problem:
+        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as problem:
             raise RollbuildError(
                 f"this template cannot be used: {problem}",
                 location=self._place_of(problem, name),
@@ -74,6 +74,8 @@ class Menus:
                 return read_limited(path, _LIMIT).decode(), str(path), None
             except UnicodeDecodeError:
                 raise RollbuildError("this template is not UTF-8", location=Location(str(path))) from None
+        if path is not None and path.is_symlink():
+            raise RollbuildError("this template is a link to nothing", location=Location(str(path)))
         return (self._own[name], f"{name}.j2", None) if name in self._own else None
 
     def _place_of(self, problem: BaseException, name: str) -> Location:

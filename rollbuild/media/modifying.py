@@ -16,6 +16,7 @@ from rollbuild.location import Location
 from rollbuild.media.bootmenu import GRUB_MENUS, ISOLINUX_MENU, check_label
 from rollbuild.media.efireading import EfiImage, find_efi_image, program_environment, read_efi_image
 from rollbuild.media.kernellines import ArgumentEdit, edit_menu
+from rollbuild.media.kickstarts import prepare_kickstart
 from rollbuild.media.workplace import in_mebibytes, place_files, workplace
 from rollbuild.packages import check_space
 from rollbuild.process import run_program
@@ -203,8 +204,12 @@ class _Modifier:
             digest, size = digest_file(target, advance=advance)
         with explained("cannot write", folder):
             (folder / f"{target.name}.sha256").write_text(f"{digest}  {target.name}\n")
-        place_files(folder, [self.output])
+        place_files(folder, [self.output], are_private=self._has_secrets())
         return Modified(self.output, self.label, size, digest, self.lines, has_efi)
+
+    def _has_secrets(self) -> bool:
+        given = self.wanted.kickstart
+        return given is not None and prepare_kickstart(*given).has_secrets
 
     def _script(self, target: Path, sources: Mapping[str, Path], partition: Path | None) -> bytes:
         lines = ["-report_about WARNING", f"-indev {_quote(f'stdio:{self.image.path.resolve()}')}"]

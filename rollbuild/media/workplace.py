@@ -29,8 +29,15 @@ def workplace(output: Path) -> Iterator[Path]:
         yield folder
 
 
-def place_files(work: Path, outputs: Sequence[Path]) -> None:
-    """Let files and their .sha256 take their places from the folder `work`, when all of them are whole."""
+def place_files(work: Path, outputs: Sequence[Path], *, are_private: bool = False) -> None:
+    """Let files and their .sha256 take their places from the folder `work`, when all of them are whole.
+
+    `are_private`: only their owner may read them.
+    """
+    if are_private:
+        for output in outputs:
+            with explained("cannot write", output):
+                os.chmod(work / output.name, 0o600)
     for output in outputs:
         with explained("cannot write", output):
             place = Path(os.path.realpath(output))

@@ -135,3 +135,31 @@ def test_oemdrv(iso: Iso, tmp_path: Path) -> None:
     outcome = iso("oemdrv", "-o", output, "--distro", "cluster", "--appliance", "compute")
     assert outcome.code == 0 and "label OEMDRV, with ks.cfg" in outcome.err and "holds secrets" in outcome.err
     assert b"reboot --eject" in open_iso(output).read("ks.cfg", 100_000)
+
+
+def test_what_holds_secrets_is_for_its_owner_alone(iso: Iso, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        assert iso("create", "--distro", "cluster", "-o", tmp_path / "a.iso", "--scope", "boot").code == 0
+        argv = ("--distro", "cluster", "--appliance", "compute", "-o")
+        assert iso("modify", tmp_path / "a.iso", *argv, tmp_path / "b.iso").code == 0
+        for name in ("c.iso", "c.img"):
+            assert iso("oemdrv", *argv, tmp_path / name).code == 0
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if path.suffix != ".sha256"}
+    assert modes == dict.fromkeys(("a.iso", "b.iso", "c.iso", "c.img"), 0o600)
+    assert open_iso(tmp_path / "c.iso").read("ks.cfg", 1_000_000)
+
+
+@pytest.mark.parametrize("inside", ["distributions/cluster/1/x.iso", "os/x.iso", "rolls/x.iso"])
+def test_nothing_is_written_into_what_never_changes(iso: Iso, store: Store, tmp_path: Path, inside: str) -> None:
+    place = store.folder / inside
+    outcomes = [
+        iso("create", "--distro", "cluster", "-o", place),
+        iso("oemdrv", "--distro", "cluster", "--appliance", "compute", "-o", place),
+        iso("modify", tmp_path / "any.iso", "--arguments", "x", "-o", place),
+    ]
+    assert [outcome.code for outcome in outcomes] == [USAGE] * 3
+    assert all("cannot lie in" in outcome.err for outcome in outcomes)
+    assert not place.exists()

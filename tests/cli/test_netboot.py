@@ -337,3 +337,11 @@ def test_a_tree_in_a_place_that_it_must_not_take(create: Callable[..., Outcome],
     assert inside.code == 2 and "what is there never changes" in inside.err
     (tmp_path / "file").write_text("")
     assert create("-o", tmp_path / "file").err == f"error: {tmp_path / 'file'} is there and is no folder\n"
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://[x]/a", "http://h:99999/a", "http://h/a#b"])
+@pytest.mark.parametrize("option", ["--url", "--tree-url"])
+def test_urls_that_are_none_are_refused(create: Callable[..., Outcome], tmp_path: Path, option: str, url: str) -> None:
+    outcome = create(option, url)
+    assert outcome.code == 2 and "is no URL that loaders take" in outcome.err
+    assert not (tmp_path / "netboot").exists()

@@ -212,3 +212,43 @@ def test_a_host_without_dhcp():
     )
     assert host.kickstart == "http://k/c0?52:54:00:aa:bb:01&10.1.0.5"
     assert (str(host.network.address), host.network.nameservers) == ("10.1.0.5/16", ("10.1.0.1", "10.1.0.2"))
+
+
+@pytest.mark.parametrize("line", ["linux /v quiet # note", "linux /v quiet \\"])
+def test_a_grub_line_that_is_not_all_of_it_is_refused(line: str) -> None:
+    with pytest.raises(RollbuildError, match="not understood: line 2"):
+        edit_grub(f"menuentry x {{\n{line}\ninitrd /i\n}}\n", ArgumentEdit(add=("inst.text",)))
+
+
+def test_a_lone_quote_stays() -> None:
+    text, _ = edit_isolinux("label l\nkernel v\nappend initrd=i x=Bob's quiet\n", ArgumentEdit(add=("inst.text",)))
+    assert "append initrd=i x=Bob's quiet inst.text\n" in text
+
+
+@pytest.mark.parametrize("start", ["append", "linux /v"])
+def test_a_menu_of_blanks_takes_no_time(start: str) -> None:
+    # With a pattern that goes back for each blank this would take minutes.
+    editor = edit_isolinux if start == "append" else edit_grub
+    line = start + " " * 200_000 + "x"
+    assert editor(f"label l\nkernel v\ninitrd i\n{line}\n", ArgumentEdit(add=("y",)))[1] == 1
+
+
+@pytest.mark.parametrize("include", ["%include /tmp/x", "%ksappend /tmp/x"])
+def test_an_include_does_not_end_a_script(include: str) -> None:
+    text = f"%post\n{include}\nreboot\n%end\n{include}\nreboot\n"
+    assert prepare_kickstart("x", text.encode()).content.decode() == text.removesuffix("\n") + " --eject\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "has"),
+    [
+        ("rootpw secret", True),
+        ("rootpw --lock", False),
+        ("user --name=a --password=b", True),
+        ("network --wpakey=x", True),
+        ("part / --encrypted --passphrase x", True),
+        ("timezone UTC", False),
+    ],
+)
+def test_more_secrets_are_known(line: str, has: bool) -> None:
+    assert prepare_kickstart("x", f"lang en_US\n{line}\n".encode()).has_secrets is has

@@ -8,7 +8,7 @@ from rollbuild.commands._distro import find_distro
 from rollbuild.commands._hosts import read_hosts
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._shown import counted
-from rollbuild.commands._store import print_findings, show_size, store_option
+from rollbuild.commands._store import print_findings, refuse_place, show_size, store_option
 from rollbuild.console import Console
 from rollbuild.distribution import Generation, read_provenance
 from rollbuild.errors import USAGE, RollbuildError
@@ -109,6 +109,7 @@ def command(
     A former image stays when anything fails.
     """
     console = session.console
+    refuse_place(output, store, "an image")
     generation = find_distro(store, distro)
     wanted = WantedDvd(
         appliances=appliances,

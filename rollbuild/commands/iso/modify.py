@@ -6,7 +6,7 @@ import click
 
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._shown import counted
-from rollbuild.commands._store import show_size, store_option
+from rollbuild.commands._store import refuse_place, show_size, store_option
 from rollbuild.commands.iso._kickstart import read_kickstart
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.media import Modification, modify_iso
@@ -63,6 +63,7 @@ def command(
 
     Nothing is written when a menu is not understood.
     """
+    refuse_place(output, store, "an image")
     kickstart = read_kickstart(store, ks, distro, appliance)
     wanted = Modification(
         kickstart=kickstart.placed() if kickstart else None,

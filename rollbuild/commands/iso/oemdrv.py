@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from rollbuild.commands._options import Session, common_options, pass_session
-from rollbuild.commands._store import show_size, store_option
+from rollbuild.commands._store import refuse_place, show_size, store_option
 from rollbuild.commands.iso._kickstart import read_kickstart
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.media import write_oemdrv
@@ -43,6 +43,7 @@ def command(
     The installer takes ks.cfg from whatever has this label, when the kernel's line names no other Kickstart. Attach it
     as a second drive, or write the .img to a stick.
     """
+    refuse_place(output, store, "an image")
     kickstart = read_kickstart(store, ks, distro, appliance)
     if kickstart is None:
         raise RollbuildError("no Kickstart is named", hint="--ks FILE, or --distro NAME", exit_code=USAGE)

@@ -171,8 +171,12 @@ def _default_url(values: _Values, path: str) -> str:
 
 
 def _url(text: str, what: str) -> str:
-    parts = urlsplit(text) if _URL.match(text) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urlsplit(text) if _URL.match(text) and "#" not in text else None
+        fits = parts is not None and parts.scheme in ("http", "https") and bool(parts.netloc) and parts.port != 0
+    except ValueError:  # brackets without their other half, a port that is none
+        fits = False
+    if not fits:
         hint = "it begins with http:// or https:// and holds no blanks or quotes"
         raise RollbuildError(f"{what}: {text!r} is no URL that loaders take", hint=hint, exit_code=USAGE)
     return text.rstrip("/")

@@ -10,7 +10,7 @@ from rollbuild.commands._distro import find_distro
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._report import Report
 from rollbuild.commands._shown import counted, place_data
-from rollbuild.commands._store import store_option
+from rollbuild.commands._store import refuse_place, store_option
 from rollbuild.commands.netboot._rows import read_rows
 from rollbuild.commands.netboot._site import Given, make_network, make_urls, read_site
 from rollbuild.console import Console
@@ -124,7 +124,11 @@ def command(
     boot = find_boot_files(generation)
     if boot.arch != "x86_64":
         raise RollbuildError(f"{generation} is for {boot.arch}; a netboot tree is made for x86_64 only")
-    _refuse_place(output, store)
+    if not str(output).strip() or str(output) == ".":
+        raise RollbuildError("-o needs the name of a folder of its own", exit_code=USAGE)
+    refuse_place(output, store, "a netboot tree")
+    if output.exists() and not output.is_dir():
+        raise RollbuildError(f"{output} is there and is no folder", exit_code=USAGE)
     site = read_site(generation, attrs, assignments)
     options = Given(**given)  # type: ignore[arg-type]
     network = make_network(site, options)
@@ -156,15 +160,6 @@ def command(
     _tell(console, tree, written, removed, looked)
     if as_json:
         console.json(_data(tree, written, removed, looked, report.kept()))
-
-
-def _refuse_place(tree: Path, store: Store) -> None:
-    for place in (store.distributions_folder, store.os_folder, store.rolls_folder):
-        if tree.resolve().is_relative_to(place.resolve()):
-            hint = "what is there never changes; name a folder outside of it, such as ./netboot"
-            raise RollbuildError(f"a netboot tree cannot lie in {place}", hint=hint, exit_code=USAGE)
-    if tree.exists() and not tree.is_dir():
-        raise RollbuildError(f"{tree} is there and is no folder", exit_code=USAGE)
 
 
 def _unreadable(tree: Path) -> tuple[Finding, ...]:
