@@ -28,7 +28,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def python312() -> Iterator[str]:
     """A Python 3.12, which the package is for; not every machine has one."""
-    names = ["python3.12", *map(str, Path.home().glob(".pyenv/versions/3.12.*/bin/python3.12"))]
+    names = ["python3.12", *map(str, Path(sys.base_prefix).parent.glob("3.12.*/bin/python3.12"))]
     for name in names:
         found = shutil.which(name)
         if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
