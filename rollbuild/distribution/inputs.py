@@ -326,7 +326,9 @@ def _find_keys(roll: BuiltRoll, key_ids: Mapping[str, frozenset[str]]) -> tuple[
     packages = [package for package in roll.packages if package.arch not in _SOURCE_ARCHES]
     for package in packages:
         places = [place for place, ids in key_ids.items() if ids.intersection(package.signed_by)]
-        needed.update(dict.fromkeys(places))
+        if places and needed.keys().isdisjoint(places):
+            # One key often signs many rolls, and each brings it: one file of it is enough, best the roll's own.
+            needed[min(places, key=lambda place: (not place.endswith(f"-{roll.id.name}"), place))] = None
         if not package.signed_by:
             unsigned.append(os.path.basename(package.file))
         elif not places:

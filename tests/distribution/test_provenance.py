@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollbuild.distribution.comparing import read_sums
+from rollbuild.distribution.inputs import _find_keys
 from rollbuild.distribution.provenance import (
     PROVENANCE,
     Provenance,
@@ -151,3 +153,18 @@ def test_urls() -> None:
     for wrong in ("", "h/d", "http://h/a b", "http://h/\nenabled=0", "javascript:x", "http://"):
         with pytest.raises(RollbuildError, match="no URL"):
             check_url(wrong)
+
+
+def test_one_file_of_a_key_is_enough() -> None:
+    def package(name: str, *signed_by: str) -> RollPackage:
+        return RollPackage(f"RPMS/{name}.rpm", name, "0", "1", "1", "noarch", "0" * 64, 1, signed_by=signed_by)
+
+    roll = BuiltRoll(RollId("hpc", "1", "1", "noarch"), packages=(package("a", "k1"), package("b", "k1")))
+    ids = {f"RPM-GPG-KEY-{name}": frozenset({"k1"}) for name in ("base", "hpc", "site")}
+    assert _find_keys(roll, ids) == (("RPM-GPG-KEY-hpc",), [])
+    del ids["RPM-GPG-KEY-hpc"]
+    assert _find_keys(roll, ids) == (("RPM-GPG-KEY-base",), [])
+    both = replace(roll, packages=(package("a", "k1"), package("b", "k2")))
+    assert _find_keys(both, {**ids, "vendor": frozenset({"k2"})}) == (("RPM-GPG-KEY-base", "vendor"), [])
+    (doubt,) = _find_keys(both, ids)[1]
+    assert "1 of 2 packages are signed with a key that is not there (b.rpm)" in doubt
