@@ -16,6 +16,7 @@ FLOORS = (
     ("media",),
     ("distribution",),
     ("rolls",),
+    ("workspace",),
     ("checks",),
     ("compiler", "cluster", "packages", "images"),
     ("language", "releases"),

@@ -13,6 +13,7 @@ from rollbuild.files.linking import (
 from rollbuild.files.locking import locked
 from rollbuild.files.reading import explain_os_error, explained, read_limited
 from rollbuild.files.staging import staged_files, staged_folder
+from rollbuild.files.system import system_path, system_root
 from rollbuild.files.writing import write_atomically, write_many
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "read_limited",
     "staged_files",
     "staged_folder",
+    "system_path",
+    "system_root",
     "walk_tree",
     "write_atomically",
     "write_many",
