@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from rollbuild.commands._shown import condition_of, counted
-from rollbuild.commands._workspace import Workspace
 from rollbuild.compiler import Selection, children_of, order_nodes, rank_names, select_nodes
 from rollbuild.errors import RollbuildError
 from rollbuild.findings import Finding, warning
 from rollbuild.language import HEAD, TAIL, Appliance, Description, Edge, Graph, Order
 from rollbuild.location import Location
+from rollbuild.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 from rollbuild.commands._hosts import HostEntry
 from rollbuild.commands._report import Report
-from rollbuild.commands._workspace import Workspace
-from rollbuild.compiler import Plan
 from rollbuild.errors import RollbuildError
 from rollbuild.findings import Finding
 from rollbuild.language import Appliance
+from rollbuild.workspace import Plans, Workspace
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -28,10 +27,9 @@ class Fleet:
         self.names = names
         self.report = report
         self.validate = validate
-        self.plans: dict[tuple[object, ...], Plan] = {}
+        self.plans = Plans(workspace)
         self.checked: set[tuple[object, ...]] = set()
         self.appliances: dict[str, Appliance] = {}
-        self.varying = workspace.varying_names()
 
     def render(self, host: HostEntry) -> bytes:
         """The Kickstart of a host.
@@ -40,23 +38,17 @@ class Fleet:
         the others differ from these in plain values only.
         """
         workspace = self.workspace
-        target = workspace.target(self.appliance(host), host.name, {"hostname": host.name, **host.attributes})
-        varying = self.varying.union(host.attributes)
-        key = (workspace.compiler.plan_key(target), varying, frozenset(varying & target.attributes.keys()))
-        if key not in self.plans:
-            self.plans[key] = workspace.compiler.plan(target, varying)
-        plan = self.plans[key]
-        shape = (key, plan.awkward(target.attributes))
-        if shape not in self.checked:
-            self.checked.add(shape)
-            profile = workspace.compiler.compile(target)
+        found = self.plans.find(host.name, self.appliance(host), host.attributes)
+        if found.shape not in self.checked:
+            self.checked.add(found.shape)
+            profile = workspace.compiler.compile(found.target)
             self.report.add(profile.findings)
             if self.validate:
                 self.report.add_checks(profile, workspace.release)
         findings: list[Finding] = []
         for name, value in host.attributes.items():
             findings += workspace.value_findings(name, value, host.location)
-        text = plan.render(target.attributes, findings)
+        text = found.plan.render(found.target.attributes, findings)
         self.report.add(findings)
         return text
 

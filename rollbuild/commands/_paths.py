@@ -16,10 +16,10 @@ from rollbuild.commands._shown import (
     show_values,
     values_of,
 )
-from rollbuild.commands._workspace import Workspace
 from rollbuild.compiler import Profile, Selection, Target, children_of
 from rollbuild.errors import RollbuildError
 from rollbuild.language import HEAD, TAIL, Appliance, Edge, Graph, Guard, Node
+from rollbuild.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rollbuild.commands._shown import counted
-from rollbuild.commands._workspace import Workspace
 from rollbuild.compiler import Profile
 from rollbuild.console import Console
 from rollbuild.errors import USAGE, FindingsError, RollbuildError
 from rollbuild.findings import Finding, Severity, in_order
 from rollbuild.releases import Release
+from rollbuild.workspace import Workspace
 
 if TYPE_CHECKING:
     from rollbuild.checks import Waiver

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rollbuild.commands._workspace import Workspace
 from rollbuild.compiler import Profile
 from rollbuild.console import Console
 from rollbuild.findings import Severity
 from rollbuild.language import Guard
 from rollbuild.location import Location
+from rollbuild.workspace import Workspace
 
 HIDDEN = "(hidden)"
 

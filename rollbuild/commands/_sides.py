@@ -13,13 +13,13 @@ from typing import Any
 
 from rollbuild.commands._contents import Content, read_kickstart, read_profile
 from rollbuild.commands._shown import HIDDEN, Secrets, find_secrets, secrets_of
-from rollbuild.commands._workspace import DEFAULT_ROLLS, Choice, Workspace, make_workspace
 from rollbuild.compiler import Profile
 from rollbuild.errors import USAGE, FindingsError, RollbuildError
 from rollbuild.files import read_limited
 from rollbuild.language import Appliance, find_rolls
 from rollbuild.location import Location
 from rollbuild.process import Completed, run_program
+from rollbuild.workspace import DEFAULT_ROLLS, Choice, Workspace, make_workspace
 
 Contents = dict[str, Content]
 """What each appliance, by name, compiles to; the Kickstart's name for files."""

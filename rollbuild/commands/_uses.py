@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rollbuild.commands._workspace import Workspace
 from rollbuild.compiler import Selection, Target, printed_attribute
 from rollbuild.errors import RollbuildError
 from rollbuild.language import (
@@ -22,6 +21,7 @@ from rollbuild.language import (
     Text,
 )
 from rollbuild.location import Location
+from rollbuild.workspace import Workspace
 
 _JINJA = frozenset(("attributes", "loop", "self", "range", "dict", "namespace", "joiner", "refuse", "caller"))
 """Names in templates that are no attributes."""

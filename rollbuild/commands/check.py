@@ -10,10 +10,11 @@ from rollbuild.checks import FORMS, Form, check_packages, check_scripts, format_
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._report import Report, count_findings, make_report, show_findings
 from rollbuild.commands._shown import counted
-from rollbuild.commands._workspace import Choice, Workspace, default_rolls, make_workspace, workspace_options
+from rollbuild.commands._workspace_options import workspace_options
 from rollbuild.compiler import Profile, check_references
 from rollbuild.errors import REFUSED, USAGE, FindingsError, RollbuildError
 from rollbuild.findings import Finding, Severity
+from rollbuild.workspace import Choice, Workspace, default_rolls, make_workspace
 
 
 @click.command(name="check")

@@ -9,9 +9,10 @@ import click
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._report import Report, count_findings, make_report
 from rollbuild.commands._shown import counted
-from rollbuild.commands._workspace import Choice, Workspace, make_workspace, workspace_options
+from rollbuild.commands._workspace_options import workspace_options
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.files import staged_files
+from rollbuild.workspace import Choice, Workspace, make_workspace
 
 if TYPE_CHECKING:
     from rollbuild.commands._hosts import HostEntry

@@ -11,7 +11,8 @@ from rollbuild.commands._contents import Content
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._shown import counted, printable
 from rollbuild.commands._sides import read_sides
-from rollbuild.commands._workspace import Choice, workspace_options
+from rollbuild.commands._workspace_options import workspace_options
+from rollbuild.workspace import Choice
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
 _WHOLE_LINES = 12

@@ -8,9 +8,10 @@ from rollbuild.commands._explain_parts import explain_file, explain_package
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._paths import Answer, Question, explain_node
 from rollbuild.commands._shown import printable, secrets_of, tell_errors
-from rollbuild.commands._workspace import Choice, Workspace, make_workspace, workspace_options
+from rollbuild.commands._workspace_options import workspace_options
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.language import did_you_mean
+from rollbuild.workspace import Choice, Workspace, make_workspace
 
 KINDS = ("node", "package", "file", "line", "attribute")
 

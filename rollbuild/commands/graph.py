@@ -8,10 +8,11 @@ import click
 from rollbuild.commands._drawing import Drawing, make_drawing
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._shown import counted
-from rollbuild.commands._workspace import Choice, make_workspace, workspace_options
+from rollbuild.commands._workspace_options import workspace_options
 from rollbuild.errors import REFUSED, USAGE, RollbuildError
 from rollbuild.files import write_atomically
 from rollbuild.findings import Severity, in_order
+from rollbuild.workspace import Choice, make_workspace
 
 _ENDINGS = {".dot": "dot", ".gv": "dot", ".svg": "svg", ".html": "html", ".htm": "html", ".json": "json"}
 

@@ -7,11 +7,12 @@ import click
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._shown import Secrets, place_data, place_of, secrets_of, show_value, tell_errors
 from rollbuild.commands._uses import collect_uses, resolve_attributes
-from rollbuild.commands._workspace import Choice, Workspace, make_workspace, workspace_options
+from rollbuild.commands._workspace_options import workspace_options
 from rollbuild.console import Console
 from rollbuild.errors import RollbuildError
 from rollbuild.findings import warning
 from rollbuild.language import Appliance, Attribute, Node
+from rollbuild.workspace import Choice, Workspace, make_workspace
 
 Row = Sequence[object]
 

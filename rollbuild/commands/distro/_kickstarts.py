@@ -9,7 +9,6 @@ from typing import Any
 
 from rollbuild.commands._report import Report, make_report
 from rollbuild.commands._shown import find_secrets, secrets_of
-from rollbuild.commands._workspace import Choice, Workspace, make_workspace
 from rollbuild.compiler import Compiler, Profile
 from rollbuild.distribution import Compiled, DescriptionToCompile
 from rollbuild.errors import USAGE, FindingsError, RollbuildError
@@ -17,6 +16,7 @@ from rollbuild.files import read_limited
 from rollbuild.findings import Finding, warning
 from rollbuild.language import parse_assignment, read_attributes
 from rollbuild.location import Location
+from rollbuild.workspace import Choice, Workspace, make_workspace
 
 _URL = re.compile(r"--url[=\s]\s*(\S+)")
 _DATA_LIMIT = 64 * 1024 * 1024

@@ -8,13 +8,14 @@ from rollbuild.commands._hosts import HostEntry, read_hosts
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._report import make_report
 from rollbuild.commands._store import store_option
-from rollbuild.commands._workspace import Choice, Workspace, make_workspace, workspace_options
+from rollbuild.commands._workspace_options import workspace_options
 from rollbuild.compiler import write_script
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.files import read_limited, write_atomically
 from rollbuild.language import did_you_mean
 from rollbuild.location import Location
 from rollbuild.rolls import Store
+from rollbuild.workspace import Choice, Workspace, make_workspace
 
 
 @click.command(name="script")

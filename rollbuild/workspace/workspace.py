@@ -1,13 +1,9 @@
-"""What the verbs work on: rolls, attributes and a release, as the options name them."""
+"""Rolls, attributes and a release that were read, and a compiler for them."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
-import click
-
-from rollbuild.commands._evaluate import make_evaluate
 from rollbuild.compiler import Compiler, Target
 from rollbuild.errors import USAGE, FindingsError, RollbuildError
 from rollbuild.findings import Finding, error, warning
@@ -17,22 +13,13 @@ from rollbuild.language import (
     Declaration,
     Description,
     Roll,
-    collect_defaults,
     complete,
     did_you_mean,
-    find_rolls,
     is_entity_name,
-    parse_assignment,
-    read_attributes,
-    read_description,
 )
 from rollbuild.location import Location
-from rollbuild.releases import RELEASES, Release, load_release
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-DEFAULT_ROLLS = ("rolls", "graphs")
-DEFAULT_RELEASE = "el9"
+from rollbuild.releases import Release
+from rollbuild.workspace.choice import Choice
 
 _ROCKS_APPLIANCES = {
     "frontend": ("server", "Frontend"),
@@ -43,55 +30,6 @@ _ROCKS_APPLIANCES = {
     "vm-container": ("vm-container-client", "VM Container"),
 }
 """Appliances that Rocks kept in its database instead of its graphs: name, root node, membership."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The options that say what to work on."""
-
-    rolls: tuple[str, ...] = ()
-    graph: str = "default"
-    root: str | None = None
-    os_release: str = DEFAULT_RELEASE
-    attrs: tuple[str, ...] = ()
-    assignments: tuple[str, ...] = ()
-    data: str | None = None
-    eval_mode: str = "off"
-
-
-def workspace_options(function: _Function) -> _Function:
-    """Give a command the options that `make_workspace` takes."""
-    options = [
-        click.option(
-            "--rolls",
-            multiple=True,
-            metavar="DIR",
-            help="A roll, or a folder of rolls; give it once for each.  [./rolls and ./graphs]",
-        ),
-        click.option("--graph", default="default", metavar="NAME", show_default=True, help="The graph set to use."),
-        click.option("--root", metavar="NODE", help="Start from this node instead of an appliance's."),
-        click.option(
-            "--os-release",
-            type=click.Choice(RELEASES),
-            default=DEFAULT_RELEASE,
-            show_default=True,
-            help="The release to compile for.",
-        ),
-        click.option("--attrs", multiple=True, metavar="FILE", help="Attributes: YAML, JSON or Rocks key:value lines."),
-        click.option("-A", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one attribute."),
-        click.option("--data", metavar="FILE", help="YAML that templates may use: hosts, networks, rolls."),
-        click.option(
-            "--eval",
-            "eval_mode",
-            type=click.Choice(["off", "run", "fail"]),
-            default="off",
-            show_default=True,
-            help="What to do with <eval>: nothing, run its program here, or refuse it.",
-        ),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,66 +165,3 @@ class Workspace:
             if scope in ("os", "rack", "host"):
                 names.update(attributes)
         return frozenset(names)
-
-
-def default_rolls() -> tuple[str, ...]:
-    """The folders of rolls where rollbuild is run."""
-    return tuple(folder for folder in DEFAULT_ROLLS if os.path.isdir(folder))
-
-
-def make_workspace(choice: Choice) -> Workspace:
-    """Read rolls, attributes and graphs. Raises RollbuildError for what cannot be read."""
-    folders = choice.rolls or default_rolls()
-    if not folders:
-        raise RollbuildError(
-            "there are no rolls here",
-            hint="name their folders with --rolls DIR, or run rollbuild where rolls/ and graphs/ are",
-            exit_code=USAGE,
-        )
-    rolls = find_rolls(folders)
-    release = load_release(choice.os_release)
-    declarations = tuple(declaration for roll in rolls for declaration in roll.declarations())
-    attributes = collect_defaults(declarations)
-    for path in choice.attrs:
-        attributes = attributes.merge(read_attributes(path))
-    given = dict(parse_assignment(text) for text in choice.assignments)
-    attributes = attributes.merge(AttributeSet.of("command line", given))
-    values = complete(
-        attributes.resolve_texts(os="linux", appliance="", rack="0", host=""),
-        root="",
-        appliance="",
-        membership="",
-        hostname="",
-        os_release=release.name,
-        graph=choice.graph,
-    )
-    overlay = values.get("rocks_version_major", "")
-    description = read_description(rolls, graph=choice.graph, overlay=overlay, attributes=values)
-    compiler = Compiler(
-        description=description,
-        release=release,
-        data=_read_data(choice.data) if choice.data else {},
-        evaluate=make_evaluate(choice.eval_mode),
-    )
-    declared = {declaration.name: declaration for declaration in declarations}
-    return Workspace(choice, rolls, declared, attributes, description, release, compiler, frozenset(given))
-
-
-def _read_data(path: str) -> Mapping[str, Any]:
-    import yaml
-
-    from rollbuild.files import read_limited
-
-    try:
-        data = yaml.safe_load(read_limited(path, 64 * 1024 * 1024))
-    except yaml.MarkedYAMLError as problem:
-        mark = problem.problem_mark
-        place = Location(path, mark.line + 1, mark.column + 1) if mark else Location(path)
-        raise RollbuildError(f"not valid YAML: {problem.problem}", location=place) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as problem:
-        raise RollbuildError(f"not valid YAML: {problem}", location=Location(path)) from None
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise RollbuildError(
-            "data for templates is a mapping of names to values", location=Location(path), hint="hosts: [...]"
-        )
-    return data
