@@ -58,7 +58,24 @@ DOM0_MODULES = (
 EARLY_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4")
 GUEST_MODULES = ("xen-blkfront", "xen-netfront", "crc32c_generic", "ext4")
 # QEMU's processor fits none that libvirt knows under Xen, which then offers no driver: this one does.
-_PROCESSOR = ("cmov cx16 cx8 fpu fxsr lm mmx msr nx pae pge pni sse sse2 syscall tsc").split()
+_PROCESSOR = (
+    "cmov",
+    "cx16",
+    "cx8",
+    "fpu",
+    "fxsr",
+    "lm",
+    "mmx",
+    "msr",
+    "nx",
+    "pae",
+    "pge",
+    "pni",
+    "sse",
+    "sse2",
+    "syscall",
+    "tsc",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +207,15 @@ def _make_root(root: Path, work: Path, folder: Path, version: str) -> None:
         path.unlink(missing_ok=True)
     with (root / "etc/libvirt/libvirtd.conf").open("a") as settings:
         settings.write('auth_unix_rw = "none"\nunix_sock_rw_perms = "0777"\n')
-    for pool, path in (
+    for pool, folder_there in (
         ("disks", "/state/partition1/vm/disks"),
         ("install", "/state/partition1/vm/install"),
         ("rocks", "/etc/xen/rocks"),
     ):
-        (root / path.lstrip("/")).mkdir(parents=True)
+        (root / folder_there.lstrip("/")).mkdir(parents=True)
         place = root / f"etc/libvirt/storage/{pool}.xml"
         (place.parent / "autostart").mkdir(parents=True, exist_ok=True)
-        place.write_text(f"<pool type='dir'><name>{pool}</name><target><path>{path}</path></target></pool>\n")
+        place.write_text(f"<pool type='dir'><name>{pool}</name><target><path>{folder_there}</path></target></pool>\n")
         (place.parent / "autostart" / place.name).symlink_to(f"/etc/libvirt/storage/{pool}.xml")
     home = root / "root/.ssh"
     home.mkdir(mode=0o700)
