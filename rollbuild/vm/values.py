@@ -1,0 +1,91 @@
+"""What a virtual machine is to its hypervisor."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class VirtType(StrEnum):
+    """How a machine is virtualized: Xen's three ways, and KVM.
+
+    EL 5 to 7 boot as `para`; the kernels of EL 8 and later have drivers for Xen in `hvm` only.
+    """
+
+    PARA = "para"
+    PVH = "pvh"
+    HVM = "hvm"
+    KVM = "kvm"
+
+
+class DomainState(StrEnum):
+    """What a hypervisor says of a machine; `unreachable` is said of it when the hypervisor cannot be asked."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    SHUTDOWN = "shutdown"
+    SHUTOFF = "shutoff"
+    CRASHED = "crashed"
+    NOSTATE = "nostate"
+    UNDEFINED = "undefined"
+    UNREACHABLE = "unreachable"
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the machine holds memory of its container."""
+        return self in (DomainState.ACTIVE, DomainState.PAUSED, DomainState.SHUTDOWN, DomainState.CRASHED)
+
+
+@dataclass(frozen=True, slots=True)
+class GuestDisk:
+    """A disk. `path` is an image (`kind` file) or a block device (`phy`) on the container; `size` is in bytes."""
+
+    path: str
+    device: str
+    size: int
+    kind: str = "file"
+    is_writable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GuestInterface:
+    """A network interface, and the bridge of the container that it is a port of."""
+
+    mac: str
+    bridge: str
+
+
+@dataclass(frozen=True, slots=True)
+class Installer:
+    """What an install starts with: files of the front end, and the kernel's arguments."""
+
+    kernel: Path
+    initrd: Path
+    arguments: tuple[str, ...]
+
+    @property
+    def command_line(self) -> str:
+        return " ".join(self.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A machine as its container is told of it. `memory` is in MiB."""
+
+    name: str
+    virt_type: VirtType
+    memory: int
+    cpus: int
+    disks: tuple[GuestDisk, ...]
+    interfaces: tuple[GuestInterface, ...]
+    arch: str = "x86_64"
+    is_emulated: bool = False
+    """Without help of the processor: KVM's machines run in QEMU alone, Xen's read the clock themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootPlace:
+    """Where kernel and initrd of an install are on the container, and its arguments."""
+
+    kernel: str
+    initrd: str
+    command_line: str
