@@ -20,11 +20,13 @@ VERBS = {
     "graph": ("rollbuild.commands.graph", "Draw the graph of all appliances or of one."),
     "explain": ("rollbuild.commands.explain", "Say why a package, file, line or attribute is there."),
     "diff": ("rollbuild.commands.diff", "Compare what two descriptions compile to, per appliance."),
+    "init": ("rollbuild.commands.init", "Ask for the site's facts; write site.yaml."),
     "new": ("rollbuild.commands.new", "Start a new roll."),
     "roll": ("rollbuild.commands.roll", "Build rolls; add, enable and remove them; bring one to a running host."),
     "distro": ("rollbuild.commands.distro", "Import OS trees; join them with rolls to distributions."),
     "iso": ("rollbuild.commands.iso", "Make install DVDs, put Kickstarts onto ISOs."),
     "netboot": ("rollbuild.commands.netboot", "Make the tree that hosts boot from the network."),
+    "serve": ("rollbuild.commands.serve", "Hand hosts their Kickstarts; take the reports of their installs."),
 }
 
 

@@ -1,7 +1,7 @@
 """The compiler: a description and attribute values become Kickstarts, with the origin of every line. No I/O."""
 
 from rollbuild.compiler.compile import Compiler, Target, check_references, run_no_eval
-from rollbuild.compiler.context import Evaluate, printed_attribute
+from rollbuild.compiler.context import ClusterData, Evaluate, printed_attribute
 from rollbuild.compiler.order import order_nodes, rank_names
 from rollbuild.compiler.plan import Plan
 from rollbuild.compiler.profile import KickstartCommand, Line, Profile, ScriptSection, Section, WrittenFile
@@ -11,6 +11,7 @@ from rollbuild.compiler.select import Selection, children_of, select_nodes
 
 __all__ = [
     "RESERVED",
+    "ClusterData",
     "Compiler",
     "Evaluate",
     "KickstartCommand",

@@ -21,6 +21,7 @@ from rollbuild.distribution.keeping import find_before, roll_back
 from rollbuild.distribution.ostree import RECORD, OsTree, list_os_trees, os_tree_names, read_os_tree
 from rollbuild.distribution.provenance import Provenance, read_provenance
 from rollbuild.distribution.request import Compiled, DescriptionToCompile, Made, Wanted
+from rollbuild.distribution.rolldata import read_roll_data
 from rollbuild.distribution.shadows import summarize_shadows
 from rollbuild.distribution.treeinfo import TreeInfo, Variant, parse_treeinfo, read_treeinfo, variant_uids
 
@@ -55,6 +56,7 @@ __all__ = [
     "read_generations",
     "read_os_tree",
     "read_provenance",
+    "read_roll_data",
     "read_treeinfo",
     "roll_back",
     "summarize_shadows",

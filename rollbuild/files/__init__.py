@@ -14,7 +14,7 @@ from rollbuild.files.locking import locked
 from rollbuild.files.reading import explain_os_error, explained, read_limited
 from rollbuild.files.staging import staged_files, staged_folder
 from rollbuild.files.system import system_path, system_root
-from rollbuild.files.writing import write_atomically, write_many
+from rollbuild.files.writing import write_atomically, write_folder, write_many
 
 __all__ = [
     "copy_file",
@@ -34,5 +34,6 @@ __all__ = [
     "system_root",
     "walk_tree",
     "write_atomically",
+    "write_folder",
     "write_many",
 ]

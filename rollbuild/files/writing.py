@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from rollbuild.errors import RollbuildError
-from rollbuild.files.reading import explained
+from rollbuild.files.linking import make_folder
+from rollbuild.files.reading import explain_os_error, explained
 
 PREFIX = ".rollbuild-"
 
@@ -45,14 +46,16 @@ def write_many(
     try:
         for name, content in items:
             refuse_path(name)
-            with explained("cannot write", os.path.join(folder, name)):
-                try:
-                    write_new(directory, temporary, content, mode, sync)
-                    os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-                except BaseException:
-                    with suppress(OSError):
-                        os.unlink(temporary, dir_fd=directory)
-                    raise
+            try:
+                write_new(directory, temporary, content, mode, sync)
+                os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            except BaseException as problem:
+                with suppress(OSError):
+                    os.unlink(temporary, dir_fd=directory)
+                # Not `explained`: entering it for each of many small files takes as long as writing them.
+                if isinstance(problem, OSError):
+                    raise explain_os_error(problem, "cannot write", os.path.join(folder, name)) from problem
+                raise
             count += 1
         if sync:
             with explained("cannot write into", folder):
@@ -60,6 +63,34 @@ def write_many(
     finally:
         os.close(directory)
     return count
+
+
+def write_folder(folder: str | os.PathLike[str], items: Iterable[tuple[str, bytes]], *, mode: int = 0o644) -> None:
+    """Make a folder, where there is none of its name, with these files: it appears when all of them are written.
+
+    Twice as fast as `write_many`, which has a temporary name for each. A killed process leaves a folder beside it whose
+    name begins with PREFIX. Raises RollbuildError as `write_many` does.
+    """
+    stage = os.path.join(os.path.dirname(folder), f"{PREFIX}{_process}-{os.getpid()}-{next(_counter)}")
+    names = []
+    with explained("cannot write", folder):
+        make_folder(stage)
+        directory = os.open(stage, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name, content in items:
+                refuse_path(name)
+                names.append(name)
+                write_new(directory, name, content, mode, False)
+            os.rename(stage, folder)
+        except BaseException:
+            for name in names:
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=directory)
+            with suppress(OSError):
+                os.rmdir(stage)
+            raise
+        finally:
+            os.close(directory)
 
 
 def write_new(directory: int, name: str, content: bytes, mode: int, sync: bool) -> None:

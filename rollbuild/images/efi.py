@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from rollbuild.errors import RollbuildError
+from rollbuild.errors import DISK, REFUSED, RollbuildError
 from rollbuild.files import explained
 from rollbuild.process import Completed, find_program, run_program
 
@@ -37,6 +37,15 @@ def make_efi_image(files: Mapping[str, bytes], *, epoch: int, label: str = "ANAC
         return _make_image(Path(name), files, folders, date, label)
 
 
+def efi_image_size(sizes: Mapping[str, int]) -> int:
+    """Bytes of the image that `make_efi_image` makes of files of these sizes (path -> bytes)."""
+    folders = {name.rpartition("/")[0] for name in sizes}
+    folders |= {"/".join(name.split("/")[:depth]) for name in sizes for depth in range(1, name.count("/"))}
+    clusters = sum(-(-size // _CLUSTER) for size in sizes.values()) + 2 * len(folders - {""}) + len(sizes) // 16
+    needed = clusters * (_CLUSTER + 8) + 256 * 1024  # each cluster has its number in both tables
+    return max(_SMALLEST, -(-needed // _UNIT) * _UNIT)
+
+
 def _make_image(folder: Path, files: Mapping[str, bytes], folders: list[str], date: int, label: str) -> bytes:
     source, image = folder / "files", folder / "efi.img"
     source.mkdir()
@@ -46,7 +55,7 @@ def _make_image(folder: Path, files: Mapping[str, bytes], folders: list[str], da
         (source / name).write_bytes(content)
         os.utime(source / name, (date, date))
     with open(image, "wb") as file:
-        file.truncate(_image_size(files, folders))
+        file.truncate(efi_image_size({name: len(content) for name, content in files.items()}))
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "LC_ALL": "C",
@@ -95,19 +104,16 @@ def _check_paths(files: Mapping[str, bytes]) -> list[str]:
     return sorted(folders)
 
 
-def _image_size(files: Mapping[str, bytes], folders: list[str]) -> int:
-    clusters = sum(-(-len(content) // _CLUSTER) for content in files.values()) + 2 * len(folders) + len(files) // 16
-    needed = clusters * (_CLUSTER + 8) + 256 * 1024  # each cluster has its number in both tables
-    return max(_SMALLEST, -(-needed // _UNIT) * _UNIT)
-
-
 def _run(argv: list[str], folder: Path, environment: Mapping[str, str]) -> Completed:
     completed = run_program(argv, cwd=folder, env=environment, timeout=300)
     if completed.returncode:
         said = completed.stderr.decode("utf-8", "replace").strip().splitlines()
         last = said[-1] if said else f"it ended with status {completed.returncode}"
+        space = os.statvfs(folder)
+        is_full = space.f_bavail * space.f_frsize < _UNIT
         raise RollbuildError(
             f"{os.path.basename(argv[0])} made no EFI image: {last}",
-            hint="is the disk of the temporary folder full? TMPDIR names another",
+            hint=f"the disk of {folder.parent} is full: free some space, or name another in TMPDIR" if is_full else "",
+            exit_code=DISK if is_full else REFUSED,
         )
     return completed

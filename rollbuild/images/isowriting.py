@@ -11,6 +11,7 @@ from pathlib import Path
 from rollbuild.errors import DISK, MISSING_PROGRAM, RollbuildError
 from rollbuild.files import explained
 from rollbuild.images.booting import BootImages
+from rollbuild.images.flushing import flushing
 from rollbuild.images.implanting import implanting_md5
 from rollbuild.images.isosource import FolderContent, find_copies, look_at
 from rollbuild.location import Location
@@ -34,6 +35,7 @@ def write_iso(
     epoch: int,
     boot: BootImages | None = None,
     advance: Advance | None = None,
+    finish: Callable[[Path], object] | None = None,
 ) -> None:
     """Write the content of `folder`, whose own files stay as they are, into the ISO image `output`.
 
@@ -41,7 +43,8 @@ def write_iso(
     date `epoch` (seconds since 1970), so that equal content gives equal bytes. Files of equal content are stored once.
     With `boot` the image boots as a disc and as a disk, and carries a checksum that checkisomd5 and the installer
     verify. `advance` is told the bytes written, of about as many as the files are long, and
-    with `boot` also those summed for the checksum, about as many.
+    with `boot` also those summed for the checksum, about as many. `finish` is given the whole image before it takes its
+    place, to read it while it goes to the disk.
 
     Raises RollbuildError: REFUSED for a volume id, a name or a kind of file that no image holds, or an output inside
     the folder; MISSING_PROGRAM without xorriso 1.5.0; DISK when the disk refuses. The former `output` then stays.
@@ -61,10 +64,12 @@ def write_iso(
         place.parent.mkdir(parents=True, exist_ok=True)
     with _staged(place, size) as (stage, file):
         options, script = _options(volume_id, epoch, arguments), _script(content, copies)
-        with nullcontext() if boot is None else implanting_md5(stage, advance) as tell:
-            _run_xorriso(folder, stage, file, options, script, epoch, advance, tell)
+        with flushing(stage):
+            with nullcontext() if boot is None else implanting_md5(stage, advance) as tell:
+                _run_xorriso(folder, stage, file, options, script, epoch, advance, tell)
+            if finish is not None:
+                finish(stage)
         with explained("cannot write", output):
-            os.fsync(file)
             os.replace(stage, place)
 
 
@@ -209,7 +214,8 @@ def _run_xorriso(
     tell_more: Callable[[], None] | None,
 ) -> None:
     # Its own start-up files stay unread, and paths start with what makes them files, whatever they are called.
-    argv = ["xorriso", "-no_rc", "-as", "mkisofs", "-o", f"stdio:{stage}", *options, "--"]
+    # It would stop writing until every 16 MiB are on the disk.
+    argv = ["xorriso", "-no_rc", "-stdio_sync", "off", "-as", "mkisofs", "-o", f"stdio:{stage}", *options, "--"]
     argv += ["-return_with", "SORRY", "32", "-options_from_file", "-"]
     done = 0
 

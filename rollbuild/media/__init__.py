@@ -1,6 +1,13 @@
 """Media: netboot trees, and what the installer's kernel is given."""
 
-from rollbuild.media.arguments import LINE_LIMIT, StaticNetwork, check_arguments, check_length, install_arguments
+from rollbuild.media.arguments import (
+    LINE_LIMIT,
+    StaticNetwork,
+    check_arguments,
+    check_length,
+    fits_loaders,
+    install_arguments,
+)
 from rollbuild.media.bootmenu import BootMenu, MenuEntry, check_label
 from rollbuild.media.dhcp import dhcp_files
 from rollbuild.media.direct import BootFiles, DirectBoot, direct_boot, find_boot_files
@@ -15,7 +22,8 @@ from rollbuild.media.oemdrv import write_oemdrv
 from rollbuild.media.placing import Written
 from rollbuild.media.programs import Looked, check_with_programs
 from rollbuild.media.splitting import parse_size
-from rollbuild.media.table import BootAction, BootHost, BootNetwork, HostEntry, check_hosts
+from rollbuild.media.table import BootAction, BootHost, BootNetwork, HostEntry, check_hosts, is_address, is_mac
+from rollbuild.media.updating import ClusterTree, differing_files, update_boot_files, update_cluster_tree
 from rollbuild.media.wanted import FIRMWARES, SCOPES, WantedDvd
 
 __all__ = [
@@ -28,6 +36,7 @@ __all__ = [
     "BootHost",
     "BootMenu",
     "BootNetwork",
+    "ClusterTree",
     "DirectBoot",
     "DiscKickstart",
     "FoundLoaders",
@@ -54,14 +63,20 @@ __all__ = [
     "create_dvd",
     "describe_host",
     "dhcp_files",
+    "differing_files",
     "direct_boot",
     "find_boot_files",
     "find_loaders",
+    "fits_loaders",
     "image_folder",
     "install_arguments",
+    "is_address",
+    "is_mac",
     "make_netboot_tree",
     "modify_iso",
     "parse_size",
     "prepare_kickstart",
+    "update_boot_files",
+    "update_cluster_tree",
     "write_oemdrv",
 ]

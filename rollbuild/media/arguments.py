@@ -16,6 +16,9 @@ LINE_LIMIT = 2048
 _ARGUMENT = re.compile(r"[\x21\x23-\x26\x28-\x7e]+\Z")
 """Printable, without blanks and quotes: what GRUB, pxelinux, iPXE and the kernel all take for one word."""
 
+_IPXE_READS = re.compile(r"\$\{|&&|\|\|")
+"""What iPXE reads as its own: a setting, or the end of a command."""
+
 _OLD_NAMES = frozenset(
     (
         *("ks", "ksdevice", "kssendmac", "kssendsn", "method", "repo", "stage2", "updates", "dd", "proxy", "rescue"),
@@ -77,6 +80,11 @@ def _static(network: StaticNetwork, hostname: str) -> list[str]:
     address = network.address
     words = f"ip={address.ip}::{network.gateway}:{address.netmask}:{hostname}:{network.interface}:none"
     return [words, *(f"nameserver={server}" for server in network.nameservers)]
+
+
+def fits_loaders(argument: str) -> bool:
+    """Whether every boot loader hands this argument on to a kernel as it is."""
+    return bool(_ARGUMENT.match(argument)) and not _IPXE_READS.search(argument)
 
 
 def check_arguments(

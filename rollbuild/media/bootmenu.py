@@ -10,6 +10,8 @@ from rollbuild.media.netboot import GrubVerbs
 
 LOCAL = "local"
 ISOLINUX_MENU = "isolinux/isolinux.cfg"
+ISOLINUX_LOCAL = "isolinux/local.bin"
+"""What the menu of isolinux starts the local disk with."""
 EFI_MENU = "EFI/BOOT/grub.cfg"
 GRUB_MENUS = (EFI_MENU, "EFI/BOOT/BOOT.conf", "boot/grub2/grub.cfg", "boot/grub/grub.cfg")
 """Where GRUB of an install medium reads its menu: on UEFI, on old Macs, and with BIOS (EL10's, others')."""
@@ -47,6 +49,7 @@ class BootMenu:
         self, menus: Menus, files: Collection[str], read: Callable[[str], bytes], *, bios: bool, efi: bool
     ) -> dict[str, bytes]:
         """Path -> menu, for every loader among `files`, the paths of the OS tree; `read` gives the menus it came with.
+        That of isolinux needs LOCAL_DISK as ISOLINUX_LOCAL beside it.
 
         `bios`, `efi`: which of the two the medium boots on.
         """
@@ -60,7 +63,7 @@ class BootMenu:
         written = {}
         if bios and ISOLINUX_MENU.replace(".cfg", ".bin") in files:
             ui = next((name for name in ("vesamenu.c32", "menu.c32") if f"isolinux/{name}" in files), "")
-            written[ISOLINUX_MENU] = menus.write("dvd-isolinux", {**values, "ui": ui})
+            written[ISOLINUX_MENU] = menus.write("dvd-isolinux", {**values, "ui": ui, "local": ISOLINUX_LOCAL})
         for path in grub_menu_places(files, bios=bios, efi=efi):
             verbs = read_verbs(read(path).decode("utf-8", "replace") if path in files else "", path)
             written[path] = menus.write("dvd-grub", {**values, "verbs": verbs})

@@ -10,12 +10,13 @@ from rollbuild.distribution import Generation
 from rollbuild.errors import USAGE, RollbuildError
 from rollbuild.files import digest_file, explained
 from rollbuild.findings import Finding, warning
-from rollbuild.images import BootImages, detect_boot, make_efi_image, write_iso
-from rollbuild.media.bootmenu import BootMenu, MenuEntry, check_label, make_label
+from rollbuild.images import BootImages, detect_boot, efi_image_size, make_efi_image, write_iso
+from rollbuild.media.bootmenu import ISOLINUX_LOCAL, ISOLINUX_MENU, BootMenu, MenuEntry, check_label, make_label
 from rollbuild.media.discsource import DiscSource, read_disc_source
 from rollbuild.media.discstage import DiscStage
 from rollbuild.media.dvdmenu import make_menu
 from rollbuild.media.kickstarts import DiscKickstart
+from rollbuild.media.localdisk import LOCAL_DISK
 from rollbuild.media.needed import find_needed
 from rollbuild.media.splitting import Amount, amount_of, split_rolls
 from rollbuild.media.wanted import FIRMWARES, WantedDvd
@@ -170,10 +171,13 @@ class _Maker:
 
     def _made(self, kickstarts: Sequence[DiscKickstart]) -> Amount:
         """About what is written for the first disc: the EFI image, the Kickstarts, the list of digests."""
-        loaders = sum(status.st_size for path, status in self.source.files.items() if path.startswith("EFI/"))
+        loaders = {path: status.st_size for path, status in self.source.files.items() if path.startswith("EFI/")}
         sums = 150 * len(self.source.files)
         made = sum((amount_of(len(kickstart.content)) for kickstart in kickstarts), amount_of(sums))
-        return made + amount_of(loaders + loaders // 8 + 4 * 1024 * 1024)
+        # Two menus of GRUB that the tree may not have yet; each appliance has two entries in them.
+        menu = 4096 * (1 + len(kickstarts))
+        loaders |= {"EFI/BOOT/grub.cfg": menu, "boot/grub/grub.cfg": menu}
+        return made + amount_of(efi_image_size(loaders) if self.source.efi else 0)
 
     def _amounts(self, packages: frozenset[str]) -> tuple[Mapping[str, Amount], Amount]:
         rolls = {one.roll: Amount() for one in self.source.repositories if one.roll}
@@ -225,6 +229,8 @@ class _Maker:
         written = menu.write(self.wanted.menus, source.files, stage.read, bios="bios" in firmwares, efi=efi)
         for path, content in written.items():
             stage.write(path, content)
+        if ISOLINUX_MENU in written:
+            stage.write(ISOLINUX_LOCAL, LOCAL_DISK)
         for kickstart in kickstarts:
             stage.write(f"ks/{kickstart.name}.ks", kickstart.content)
         image = work / "efiboot.img"
@@ -255,8 +261,15 @@ class _Maker:
         with self.progress((total >> 20) + 1, f"writing {name} (MiB)") as step:
             advance = in_mebibytes(step)
             label = self._label_of(number)
-            write_iso(stage.folder, target, volume_id=label, epoch=self.epoch, boot=boot, advance=advance)
-            digest, size = digest_file(target, advance=advance)
+            digest, size = "", 0
+
+            def finish(image: Path) -> None:
+                nonlocal digest, size
+                digest, size = digest_file(image, advance=advance)
+
+            write_iso(
+                stage.folder, target, volume_id=label, epoch=self.epoch, boot=boot, advance=advance, finish=finish
+            )
         with explained("cannot write", target):
             (work / f"{name}.sha256").write_text(f"{digest}  {name}\n")
             limit = self.wanted.max_size

@@ -10,6 +10,8 @@ from rollbuild.media.discsource import DiscSource
 from rollbuild.media.kickstarts import DiscKickstart
 from rollbuild.media.wanted import WantedDvd
 
+_LONGEST_TITLE = 200
+
 
 def make_menu(
     source: DiscSource, wanted: WantedDvd, label: str, kickstarts: Sequence[DiscKickstart]
@@ -32,7 +34,9 @@ def make_menu(
 def _title(source: DiscSource, wanted: WantedDvd) -> str:
     info, host = source.info, wanted.host
     what = f"host {host.name}" if host else str(source.generation)
-    return f"rollbuild: {what}, {info.family} {info.version}".replace("'", " ")
+    # isolinux takes what is beyond a line's 4,095th character for another line.
+    text = f"rollbuild: {what}, {info.family} {info.version}"[:_LONGEST_TITLE]
+    return "".join(" " if char == "'" or not char.isprintable() else char for char in text)
 
 
 def _entries(

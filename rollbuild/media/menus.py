@@ -1,8 +1,9 @@
 """Texts for boot loaders, from templates that a site may replace."""
 
+import hashlib
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from rollbuild.media.table import BootHost, BootNetwork
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from jinja2.runtime import Context
     from jinja2.sandbox import SandboxedEnvironment
 
 _LIMIT = 1024 * 1024
@@ -28,14 +30,15 @@ class Menus:
     """The templates of boot loaders: rollbuild's own, or those of the same name in a site's folder."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """`folder` holds the site's templates. Raises RollbuildError when it holds one that nothing uses."""
+        """`folder` holds the site's templates. Raises RollbuildError when it holds one that nothing uses or that is no
+        file; names that do not end in `.j2` are passed over."""
         self._own = {
             entry.name.removesuffix(".j2"): entry.read_text(encoding="utf-8")
             for entry in files("rollbuild.media").joinpath("templates").iterdir()
             if entry.name.endswith(".j2")
         }
         self._folder = folder
-        self._made: dict[str, Template] = {}
+        self._made: dict[str, tuple[Template, Context]] = {}
         if folder is not None:
             if not folder.is_dir():
                 raise RollbuildError(f"there is no folder {folder} of templates", exit_code=USAGE)
@@ -43,11 +46,24 @@ class Menus:
                 if path.name.removesuffix(".j2") not in self._own:
                     known = ", ".join(f"{name}.j2" for name in self.names)
                     raise RollbuildError(f"nothing uses the template {path}", hint=f"there is: {known}")
+                if not path.is_file():
+                    raise RollbuildError(f"this template is {_kind(path)}, not a file", location=Location(str(path)))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the templates, without `.j2`."""
         return tuple(sorted(self._own))
+
+    def digest(self) -> str:
+        """SHA-256 of all templates: as long as it is the same, so are the texts for the same values.
+
+        Raises RollbuildError for a template that cannot be read.
+        """
+        found = hashlib.sha256()
+        for name in self.names:
+            loaded = self._load(name)
+            found.update(f"{name}\0{loaded[0] if loaded else ''}\0".encode())
+        return found.hexdigest()
 
     def write(self, name: str, values: Mapping[str, Any]) -> bytes:
         """The text of a template for these values. Raises RollbuildError with the line of a template that fails."""
@@ -55,8 +71,14 @@ class Menus:
 
         try:
             if name not in self._made:
-                self._made[name] = self._environment.get_template(name)
-            return self._made[name].render(values).encode()
+                template = self._environment.get_template(name)
+                self._made[name] = template, template.new_context()
+            template, context = self._made[name]
+            # A context is as quickly emptied as it is slowly made, and ten thousand hosts need thirty thousand.
+            context.parent = {**template.globals, **values}
+            context.vars.clear()
+            context.exported_vars.clear()
+            return "".join(template.root_render_func(context)).encode()
         except jinja2.TemplateSyntaxError as problem:
             place = Location(problem.filename or name, problem.lineno)
             raise RollbuildError(problem.message or "not a template", location=place) from None
@@ -74,8 +96,6 @@ class Menus:
                 return read_limited(path, _LIMIT).decode(), str(path), None
             except UnicodeDecodeError:
                 raise RollbuildError("this template is not UTF-8", location=Location(str(path))) from None
-        if path is not None and path.is_symlink():
-            raise RollbuildError("this template is a link to nothing", location=Location(str(path)))
         return (self._own[name], f"{name}.j2", None) if name in self._own else None
 
     def _place_of(self, problem: BaseException, name: str) -> Location:
@@ -114,6 +134,13 @@ class Menus:
         return environment
 
 
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "a folder"
+    return "a pipe or a device" if path.exists() else "a link to nothing"
+
+
+@lru_cache(maxsize=4096)  # most words are those of all hosts
 def quote_for_grub(word: str) -> str:
     """A word as GRUB's script reads it: in single quotes where it holds more than plain characters.
 
@@ -126,6 +153,7 @@ def quote_for_grub(word: str) -> str:
     return f"'{word}'"
 
 
+@lru_cache(maxsize=4096)
 def check_for_ipxe(word: str) -> str:
     """The same word, which iPXE's script takes as it is. Raises ValueError for what that would read otherwise."""
     if _IPXE_UNFIT.search(word):

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from rollbuild.errors import DISK, USAGE, RollbuildError
 from rollbuild.files import digest_file, explained, walk_tree
-from rollbuild.images import IsoImage, implanting_md5, make_efi_image, open_iso
+from rollbuild.images import IsoImage, flushing, implanting_md5, make_efi_image, open_iso, read_fat
 from rollbuild.location import Location
 from rollbuild.media.bootmenu import GRUB_MENUS, ISOLINUX_MENU, check_label
-from rollbuild.media.efireading import EfiImage, find_efi_image, program_environment, read_efi_image
+from rollbuild.media.efireading import EfiImage, find_efi_image, program_environment
 from rollbuild.media.kernellines import ArgumentEdit, edit_menu
 from rollbuild.media.kickstarts import prepare_kickstart
 from rollbuild.media.workplace import in_mebibytes, place_files, workplace
@@ -122,7 +122,7 @@ class _Modifier:
         into[path] = text.encode("utf-8", "surrogateescape")
 
     def _edit_efi(self, efi: EfiImage, edit: ArgumentEdit) -> bytes:
-        files = read_efi_image(efi.content, str(self.image.path))
+        files = read_fat(efi.content, str(self.image.path))
         for path in list(files):
             menu = next((one for one in GRUB_MENUS if one.lower() == path.lower()), None)
             if menu is not None:
@@ -196,12 +196,13 @@ class _Modifier:
                     done = size
                 tell_sum()
 
-            with implanting_md5(target, advance) as tell_sum:
-                completed = run_program(argv, input=script, env=program_environment(self.epoch), tell=tell)
-                if completed.returncode:
-                    raise _explain(completed.stderr.decode("utf-8", "replace"), completed.returncode)
-                tell(b"")
-            digest, size = digest_file(target, advance=advance)
+            with flushing(target):
+                with implanting_md5(target, advance) as tell_sum:
+                    completed = run_program(argv, input=script, env=program_environment(self.epoch), tell=tell)
+                    if completed.returncode:
+                        raise _explain(completed.stderr.decode("utf-8", "replace"), completed.returncode)
+                    tell(b"")
+                digest, size = digest_file(target, advance=advance)
         with explained("cannot write", folder):
             (folder / f"{target.name}.sha256").write_text(f"{digest}  {target.name}\n")
         place_files(folder, [self.output], are_private=self._has_secrets())
@@ -212,7 +213,7 @@ class _Modifier:
         return given is not None and prepare_kickstart(*given).has_secrets
 
     def _script(self, target: Path, sources: Mapping[str, Path], partition: Path | None) -> bytes:
-        lines = ["-report_about WARNING", f"-indev {_quote(f'stdio:{self.image.path.resolve()}')}"]
+        lines = ["-report_about WARNING", "-stdio_sync off", f"-indev {_quote(f'stdio:{self.image.path.resolve()}')}"]
         lines += [f"-outdev {_quote(f'stdio:{target.resolve()}')}", "-compliance iso_9660_level=3"]
         lines += ["-iso_rr_pattern off", "-disk_pattern off", "-overwrite on", "-boot_image any replay"]
         if partition is not None:

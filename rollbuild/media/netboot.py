@@ -14,16 +14,18 @@ from rollbuild.media.menus import Menus
 from rollbuild.media.placing import (
     IMAGES,
     Written,
+    is_tree,
     make_public,
     place_images,
     read_record,
+    refuse_others,
     remove_images,
     remove_leftovers,
     update_tree,
 )
 from rollbuild.media.table import BootHost, BootNetwork
 
-_LOCK = ".netboot.lock"
+LOCK = ".netboot.lock"
 _MENU_LIMIT = 1024 * 1024
 _HOST_FILES = (
     ("pxelinux-host", "pxelinux.cfg/{dashed}"),
@@ -65,15 +67,28 @@ def loader_files(
     hosts: Sequence[BootHost], network: BootNetwork, menus: Menus, verbs: GrubVerbs
 ) -> Iterator[tuple[str, bytes]]:
     """(path from the tree, content) of each loader's files: the shared ones, then those of each host."""
-    http_root = _grub_http(network)
-    shared = {"network": network, "verbs": verbs, "http_root": http_root}
+    shared = shared_values(network, verbs)
+    yield from shared_files(menus, shared)
+    for host in hosts:
+        for place, template in host_files(host):
+            yield place, menus.write(template, {**shared, "host": host})
+
+
+def shared_values(network: BootNetwork, verbs: GrubVerbs) -> dict[str, object]:
+    """What every template of a loader gets."""
+    return {"network": network, "verbs": verbs, "http_root": _grub_http(network)}
+
+
+def shared_files(menus: Menus, shared: Mapping[str, object]) -> Iterator[tuple[str, bytes]]:
+    """(path from the tree, content) of the files that are for all hosts."""
     for template, path in _SHARED_FILES:
         yield path, menus.write(template, shared)
-    for host in hosts:
-        values = {**shared, "host": host}
-        for template, path in _HOST_FILES:
-            place = path.format(dashed=host.dashed_mac, hyphened=host.mac.replace(":", "-"))
-            yield place, menus.write(template, values)
+
+
+def host_files(host: BootHost) -> Iterator[tuple[str, str]]:
+    """(path from the tree, template) of a host's own files."""
+    for template, path in _HOST_FILES:
+        yield path.format(dashed=host.dashed_mac, hyphened=host.mac.replace(":", "-")), template
 
 
 def _grub_http(network: BootNetwork) -> str:
@@ -119,26 +134,30 @@ def image_folder(generation: Generation) -> str:
 
 
 def make_netboot_tree(
-    tree: NetbootTree, menus: Menus, *, advance: Callable[[int], object] | None = None
+    tree: NetbootTree, menus: Menus, *, replace: bool = False, advance: Callable[[int], object] | None = None
 ) -> tuple[Written, tuple[str, ...]]:
     """Write a netboot tree in its place, or bring one that is there up to date; what was written, and the folders of
     earlier images that were removed.
 
-    First come kernel and initrd, then the files that name them; what is not wanted any more goes last. Raises
-    RollbuildError: BUSY while another run writes the same tree; see `update_tree` for others.
+    First come kernel and initrd, then the files that name them; what is not wanted any more goes last. A folder that
+    is no netboot tree yet may hold other files; with `replace` those of the same names are written over. Raises
+    RollbuildError: REFUSED for such without `replace`, BUSY while another run writes the same tree; see `update_tree`
+    for others.
     """
     top = tree.folder
+    files = list(tree.files(menus))
+    if not replace and not is_tree(top):
+        refuse_others(top, files, {f"{tree.image_folder}/{name}": path for name, path in tree.images.items()})
     make_public(top, top)
-    with locked(top / _LOCK, f"writing the netboot tree {top}"):
-        name = tree.image_folder.rpartition("/")[2]
+    with locked(top / LOCK, f"writing the netboot tree {top}"):
         remove_leftovers(top)
         before = read_record(top)
-        kept = place_images(top, name, tree.images, before.images)
+        kept = place_images(top, {tree.image_folder: tree.images}, before.images)
         facts = {
             "distribution": tree.generation.distribution,
             "generation": tree.generation.number,
             "hosts": {host.name: [host.mac, host.address, host.action] for host in tree.hosts},
         }
-        written = update_tree(top, tree.files(menus), facts, images=kept, before=before, advance=advance)
+        written = update_tree(top, files, facts, images=kept, before=before, advance=advance)
         removed = remove_images(top, kept, before.images)
     return written, removed

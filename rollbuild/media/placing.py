@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rollbuild.errors import RollbuildError
-from rollbuild.files import explained, link_file, make_folder, read_limited, write_many
+from rollbuild.files import digest_file, explained, link_file, make_folder, read_limited, write_folder, write_many
 from rollbuild.location import Location
 
 RECORD = "netboot.json"
+JOURNAL = "netboot.changed"
 IMAGES = "images"
 _FORMAT = 1
 _MODE = 0o644
 _UNFINISHED = ".rollbuild-"  # how rollbuild.files names what is not in its place yet
 _RECORD_LIMIT = 256 * 1024 * 1024
+_SHOWN = 5
+_FEW = 64  # files that are brought to the disk each by itself; more of them, with all that waits for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,14 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """A file that is only made when it has to be written: `digest` is of all that it is made from."""
+
+    digest: str
+    make: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What a netboot tree was given: its files with their digests, and the folders of images, the newest last."""
 
@@ -41,19 +52,21 @@ class Record:
 
 def update_tree(
     tree: Path,
-    files: Iterable[tuple[str, bytes]],
+    files: Iterable[tuple[str, bytes | Later]],
     facts: Mapping[str, object],
     *,
     images: Sequence[str] = (),
     before: Record | None = None,
     advance: Callable[[int], object] | None = None,
+    sync: bool = False,
 ) -> Written:
     """Write the files that differ from what this tree was last given, and remove those that it has no more.
 
     What else is in the tree stays. Nothing is written before all files are made; then each is replaced atomically.
     `images` (the folders below images/) and `facts` go into the tree's record, netboot.json, which is written last; a
     run that was stopped is made good by the next. `before`: the record, if it was read already. `advance` is told how
-    many files were looked at. Raises RollbuildError, exit code DISK, or REFUSED for a record that is damaged.
+    many files were looked at. With `sync` the files are on the disk before the record says so. Raises RollbuildError,
+    exit code DISK, or REFUSED for a record that is damaged.
     """
     if before is None:
         before = read_record(tree)
@@ -63,7 +76,7 @@ def update_tree(
     there: dict[str, frozenset[str]] = {}
     kept = 0
     for name, content in files:
-        digest = hashlib.sha256(content).hexdigest()
+        digest = content.digest if isinstance(content, Later) else hashlib.sha256(content).hexdigest()
         after[name] = digest
         folder, _, base = name.rpartition("/")
         if had.get(name) == digest:
@@ -72,15 +85,16 @@ def update_tree(
             if base in there[folder]:
                 kept += 1
                 continue
-        waiting.setdefault(folder, []).append((base, content))
+        made = content.make() if isinstance(content, Later) else content
+        waiting.setdefault(folder, []).append((base, made))
     if advance is not None:
         advance(kept)
     changing = {f"{folder}/{base}".lstrip("/"): "" for folder, items in waiting.items() for base, _ in items}
-    if changing and had:
-        # Should this run be stopped, the next one knows whose content it cannot be sure of.
-        _write_record(tree, {**had, **changing}, {"images": [*dict.fromkeys((*before.images, *images))]})
+    if changing:
+        # Should this run be stopped, the next one knows which files are the tree's, and that it cannot be sure of them.
+        _write_record(tree, {**had, **changing}, {"images": [*dict.fromkeys((*before.images, *images))]}, sync)
     for folder, items in waiting.items():
-        _write_public(tree, folder, items)
+        write_public(tree, folder, items, sync=sync and len(changing) <= _FEW)
         if advance is not None:
             advance(len(items))
     removed = 0
@@ -88,23 +102,69 @@ def update_tree(
         with explained("cannot remove", tree / name):
             (tree / name).unlink(missing_ok=True)
         removed += 1
-    _write_record(tree, after, {**facts, "images": [*images]})
+    if sync and len(changing) > _FEW:
+        os.sync()
+    _write_record(tree, after, {**facts, "images": [*images]}, sync)
+    with explained("cannot remove", tree / JOURNAL):
+        (tree / JOURNAL).unlink(missing_ok=True)
     return Written(len(after) - kept, kept, removed)
 
 
-def _write_record(tree: Path, files: Mapping[str, str], facts: Mapping[str, object]) -> None:
+def is_tree(folder: Path) -> bool:
+    """Whether a run wrote, or began to write, a netboot tree there."""
+    return any(os.path.lexists(folder / name) for name in (RECORD, JOURNAL))
+
+
+def refuse_others(tree: Path, files: Iterable[tuple[str, bytes]], images: Mapping[str, Path]) -> None:
+    """Refuse to begin a tree in a folder where files of another origin would be overwritten.
+
+    `files` and `images` (path from the tree -> file) are what would be written; what is there with the same content is
+    in nobody's way. Raises RollbuildError.
+    """
+    there: dict[str, frozenset[str]] = {}
+    found = []
+    for name, content in files:
+        folder, _, base = name.rpartition("/")
+        if folder not in there:
+            there[folder] = _names_in(tree / folder)
+        if base in there[folder] and not _holds(tree / name, content):
+            found.append(name)
+    for name, path in images.items():
+        if os.path.lexists(tree / name) and digest_file(tree / name) != digest_file(path):
+            found.append(name)
+    if found:
+        listed = ", ".join(sorted(found)[:_SHOWN])
+        more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
+        raise RollbuildError(
+            f"{tree} holds files that are not of a netboot tree and would be overwritten: {listed}{more}",
+            hint="name a folder of its own, or write over them with --replace",
+        )
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return read_limited(path, len(content)) == content
+    except RollbuildError:
+        return False
+
+
+def _write_record(tree: Path, files: Mapping[str, str], facts: Mapping[str, object], sync: bool) -> None:
     # A line each, so that people and `diff` can read it, and at the speed of the encoder's C half.
     record = {**facts, "format": _FORMAT, "files": files}
     text = json.dumps(record, sort_keys=True, separators=(",\n", ": "))
-    _write_public(tree, "", [(RECORD, f"{text}\n".encode())])
+    write_public(tree, "", [(RECORD, f"{text}\n".encode())], sync=sync)
 
 
 def remove_leftovers(tree: Path) -> None:
-    """Remove files that a run of this command left half written when it was killed; the caller holds the tree's lock.
+    """Remove what a run of this command left half written when it was killed; the caller holds the tree's lock.
 
     Raises RollbuildError, exit code DISK.
     """
-    for folder, _, names in os.walk(tree):
+    for folder, below, names in os.walk(tree):
+        for name in [name for name in below if name.startswith(_UNFINISHED)]:
+            below.remove(name)
+            with explained("cannot remove", os.path.join(folder, name)):
+                shutil.rmtree(os.path.join(folder, name))
         for name in names:
             if name.startswith(_UNFINISHED):
                 with explained("cannot remove", os.path.join(folder, name)):
@@ -123,11 +183,17 @@ def make_public(folder: Path, top: Path) -> None:
         make_folder(folder)
 
 
-def _write_public(tree: Path, folder: str, items: Sequence[tuple[str, bytes]]) -> None:
-    """Write files that the servers of the tree may read, whatever the umask."""
+def write_public(tree: Path, folder: str, items: Sequence[tuple[str, bytes]], *, sync: bool = False) -> None:
+    """Write files that the servers of the tree may read, whatever the umask. Raises RollbuildError, exit code DISK."""
     target = tree / folder
-    make_public(target, tree)
-    write_many(target, items)
+    if not sync and not os.path.lexists(target):
+        make_public(target.parent, tree)
+        write_folder(target, items)
+    elif sync:
+        make_public(target, tree)
+        write_many(target, items, sync=True)
+    else:
+        write_many(target, items)
     with explained("cannot write into", target):
         if stat.S_IMODE(os.stat(target / items[0][0]).st_mode) != _MODE:
             for name, _ in items:
@@ -148,8 +214,9 @@ def read_record(tree: Path) -> Record:
     Raises RollbuildError for a record that is damaged or names files elsewhere.
     """
     path = tree / RECORD
+    noted = _read_journal(tree)
     if not os.path.lexists(path):
-        return Record({}, ())
+        return Record(noted, ())
     try:
         content = json.loads(read_limited(path, _RECORD_LIMIT))
         files = {str(name): str(digest) for name, digest in content["files"].items()}
@@ -160,9 +227,34 @@ def read_record(tree: Path) -> Record:
         raise RollbuildError(
             f"the record of this netboot tree is damaged: {' '.join(str(problem).split())}",
             location=Location(os.fspath(path)),
-            hint="remove it: all files are written anew; those of hosts that are gone then stay",
+            hint="remove it and run with --replace: all files are written anew; those of hosts that are gone then stay",
         ) from None
-    return Record(files, images)
+    return Record({**files, **noted}, images)
+
+
+def _read_journal(tree: Path) -> dict[str, str]:
+    """The files that were written since the record was, without digests: nobody knows what is in them."""
+    path = tree / JOURNAL
+    if not os.path.lexists(path):
+        return {}
+    # A last line without its end was cut off before its file was written.
+    lines = read_limited(path, _RECORD_LIMIT).decode(errors="replace").split("\n")[:-1]
+    return {line: "" for line in lines if line and not _climbs(line)}
+
+
+def note_changes(tree: Path, names: Iterable[str]) -> None:
+    """Have the next run of `update_tree` look at these files, whatever the record says of them; on the disk at once.
+
+    The caller holds the tree's lock. Raises RollbuildError, exit code DISK.
+    """
+    with explained("cannot write", tree / JOURNAL):
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        journal = os.open(tree / JOURNAL, flags, _MODE)
+        try:
+            os.write(journal, "".join(f"{name}\n" for name in ("", *names)).encode())
+            os.fsync(journal)
+        finally:
+            os.close(journal)
 
 
 def _climbs(name: str) -> bool:
@@ -170,19 +262,20 @@ def _climbs(name: str) -> bool:
     return "//" in padded or "/./" in padded or "/../" in padded
 
 
-def place_images(tree: Path, name: str, images: Mapping[str, Path], before: Sequence[str]) -> tuple[str, ...]:
-    """Put a generation's kernel and initrd (name in the tree -> file) into images/NAME; which to keep.
+def place_images(tree: Path, wanted: Mapping[str, Mapping[str, Path]], before: Sequence[str]) -> tuple[str, ...]:
+    """Put kernels and initrds (images/NAME -> name in that folder -> file) into the tree; the folders to keep.
 
     They are hard links where they can be. `before` are the folders of the tree's record: the newest of another
     generation stays, so that a host that has just read its menu still finds its kernel. Raises RollbuildError, exit
     code DISK.
     """
-    folder = tree / IMAGES / name
-    make_public(folder, tree)
-    for base, source in images.items():
-        _place(source, folder / base)
-    earlier = [other for other in before if other != name]
-    return (*earlier[-1:], name)
+    for folder, images in wanted.items():
+        make_public(tree / folder, tree)
+        for base, source in images.items():
+            _place(source, tree / folder / base)
+    names = [folder.rpartition("/")[2] for folder in wanted]
+    earlier = [other for other in before if other not in names]
+    return (*earlier[-1:], *names)
 
 
 def _place(source: Path, target: Path) -> None:

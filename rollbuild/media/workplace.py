@@ -1,5 +1,6 @@
 """Where an image is made: folders that pass, and files that take their places when all of them are whole."""
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -39,10 +40,25 @@ def place_files(work: Path, outputs: Sequence[Path], *, are_private: bool = Fals
             with explained("cannot write", output):
                 os.chmod(work / output.name, 0o600)
     for output in outputs:
-        with explained("cannot write", output):
-            place = Path(os.path.realpath(output))
+        place = Path(os.path.realpath(output))
+        sums = place.with_name(f"{place.name}.sha256")
+        with explained("cannot write", output), _alone(place.parent):
+            # An image and a digest that are not of each other are never there, whatever stops the work in between.
+            sums.unlink(missing_ok=True)
             os.replace(work / output.name, place)
-            os.replace(work / f"{output.name}.sha256", place.with_name(f"{place.name}.sha256"))
+            os.replace(work / f"{output.name}.sha256", sums)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other run places files in this folder: the image of one would get the digest of the other."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # some network file systems lock no folders
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 def in_mebibytes(step: Callable[..., None]) -> Callable[[int], None]:

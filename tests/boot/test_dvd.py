@@ -214,9 +214,9 @@ def test_a_modified_image_boots(
         assert "rb.modified" in arguments and "inst.ks=hd:LABEL=CHANGED:/ks.cfg" in arguments
 
 
-# SeaBIOS goes on to no other disk from a stick with isolinux: it stops with an error.
 LEFT_ALONE = {
     "el9, disc on BIOS": ("el9", as_disc, "bios"),
+    "el9, disk on BIOS": ("el9", as_disk, "bios"),
     "el9, disc on UEFI": ("el9", as_disc, "uefi"),
     "el9, disk with Secure Boot": ("el9", as_disk, "secure"),
     "el10, disc on BIOS": ("el10", as_disc, "bios"),
@@ -241,6 +241,19 @@ def test_left_alone_it_starts_the_local_disk(
     with start(firmware, arguments) as machine:  # type: ignore[attr-defined]
         machine.wait_for(MARK)
         assert "GUEST started" not in machine.seen()
+
+
+def test_a_stick_on_bios_passes_over_a_disk_that_only_holds_data(
+    el9: Distribution, start: Callable[..., object], tmp_path: Path
+) -> None:
+    data, disk = tmp_path / "data.img", tmp_path / "local.img"
+    data.write_bytes(with_gpt(bytes(1024 * 1024)))
+    disk.write_bytes(bios_disk())
+    more = ["-drive", f"if=none,id=data,format=raw,snapshot=on,file={data}"]
+    more += ["-device", "virtio-blk-pci,drive=data,bootindex=1"]
+    last = [word.replace("bootindex=1", "bootindex=2") for word in local_disk(disk)]
+    with start("bios", [*as_disk(el9.waiting()), *more, *last]) as machine:  # type: ignore[attr-defined]
+        machine.wait_for(MARK)
 
 
 def test_the_medium_of_one_host_gives_it_its_address(el9: Distribution, start: Callable[..., object]) -> None:

@@ -205,6 +205,7 @@ USAGE = {
     "loaders": (["--loaders", "nowhere"], "there is no folder nowhere of boot loaders"),
     "templates": (["--templates", "nowhere"], "there is no folder nowhere of templates"),
     "domain": (["--domain", "a b"], "'a b' is no domain"),
+    "tftp root": (["--tftp-root", "srv/netboot"], "--tftp-root: 'srv/netboot' does not begin with /"),
     "empty": (["-A", "Kickstart_PrivateAddress="], "nothing says what the front end's address is"),
 }
 
@@ -344,4 +345,43 @@ def test_a_tree_in_a_place_that_it_must_not_take(create: Callable[..., Outcome],
 def test_urls_that_are_none_are_refused(create: Callable[..., Outcome], tmp_path: Path, option: str, url: str) -> None:
     outcome = create(option, url)
     assert outcome.code == 2 and "is no URL that loaders take" in outcome.err
+    assert not (tmp_path / "netboot").exists()
+
+
+def test_files_of_others_are_not_written_over(create: Callable[..., Outcome], tmp_path: Path) -> None:
+    tree = tmp_path / "netboot"
+    (tree / "grub").mkdir(parents=True)
+    (tree / "grub/grub.cfg").write_text("the machine's own")
+    (tree / "images/el9-2").mkdir(parents=True)
+    (tree / "images/el9-2/vmlinuz").write_text("another kernel")
+    (tree / "ldlinux.c32").write_text("not really ldlinux.c32")  # what would be written
+    before = files_of(tree)
+    outcome = create("--no-check")
+    assert outcome.code == 1 and "Traceback" not in outcome.err
+    assert "would be overwritten: grub/grub.cfg, images/el9-2/vmlinuz\nhint: name a folder" in outcome.err
+    assert files_of(tree) == before
+    assert create("--no-check", "--replace").code == 0
+    assert (tree / "images/el9-2/vmlinuz").read_bytes() != b"another kernel"
+    assert "the machine's own" not in (tree / "grub/grub.cfg").read_text()
+    (tree / "grub/grub.cfg").write_text("changed by hand")
+    assert create("--no-check", hosts=HOSTS.replace(",install,", ",os,")).code == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.mkdir(), "grub-host.j2: this template is a folder, not a file"),
+        (os.mkfifo, "grub-host.j2: this template is a pipe or a device, not a file"),
+        (lambda path: path.symlink_to("nowhere"), "grub-host.j2: this template is a link to nothing, not a file"),
+    ],
+)
+def test_templates_that_are_no_files(
+    create: Callable[..., Outcome], tmp_path: Path, make: Callable[[Path], object], said: str
+) -> None:
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    (templates / "README").write_text("the site's own menus\n")
+    make(templates / "grub-host.j2")
+    outcome = create("--templates", templates)
+    assert outcome.code == 1 and said in outcome.err
     assert not (tmp_path / "netboot").exists()

@@ -42,7 +42,7 @@ def test_every_loader_gets_the_same_arguments():
 def test_the_local_disk_is_what_starts():
     written = write(ISOLINUX)
     assert "\ndefault local\ntimeout 300\n" in written["isolinux/isolinux.cfg"].decode()
-    assert "localboot 0xffff" in written["isolinux/isolinux.cfg"].decode()
+    assert "\n  boot /isolinux/local.bin\n" in written["isolinux/isolinux.cfg"].decode()
     assert written["EFI/BOOT/grub.cfg"].decode().split("\n")[1:3] == ["set default=local", "set timeout=30"]
 
 

@@ -16,6 +16,7 @@ from rollbuild.errors import RollbuildError
 from rollbuild.images import check_iso, open_iso
 from rollbuild.media import MadeDvd, WantedDvd, create_dvd, parse_size
 from rollbuild.media.discsource import kernel_version
+from rollbuild.media.localdisk import LOCAL_DISK
 from rollbuild.media.splitting import Amount, split_rolls
 from rollbuild.packages import NO_EXTRAS, check_repository, has_solver, read_extras
 from rollbuild.rolls import Store
@@ -108,6 +109,7 @@ def test_loaders_are_as_they_were(generation: Generation, tmp_path: Path) -> Non
         assert (disc / "EFI/BOOT" / name).read_bytes() == (inside / "EFI/BOOT" / name).read_bytes() == own
     menu = (inside / "EFI/BOOT/grub.cfg").read_text()
     assert menu == (disc / "EFI/BOOT/grub.cfg").read_text() and "LABEL=RB-CLUSTER-1-X86_64:/ks/compute.ks" in menu
+    assert (disc / "isolinux/local.bin").read_bytes() == LOCAL_DISK
 
 
 def report(image: Path) -> str:
@@ -199,12 +201,12 @@ def test_rolls_that_do_not_fit_go_onto_further_discs(tmp_path: Path, rollbuild: 
     name = os_tree_names(store)[0]
     assert rollbuild("distro", "create", "cluster", "--os", name, "--store", store.folder).code == 0
     generation = find_generation(store, "cluster")
-    made = make(generation, tmp_path / "dvd.iso", max_size=15_000_000)
+    made = make(generation, tmp_path / "dvd.iso", max_size=12_000_000)
     assert [(disc.path.name, disc.label, disc.rolls) for disc in made.discs] == [
         ("dvd.iso", "RB-CLUSTER-1-X86_64", ("base", "tools")),
         ("dvd-disc2.iso", "RB-CLUSTER-1-X86_64-D2", ("large",)),
     ]
-    assert all(disc.size <= 15_000_000 for disc in made.discs)
+    assert all(disc.size <= 12_000_000 for disc in made.discs)
     first, second = (unpack(disc.path, tmp_path / f"disc{n}") for n, disc in enumerate(made.discs))
     info = parse_treeinfo((first / ".treeinfo").read_bytes(), "disc")
     assert info.disc == (1, 2) and "large" not in {variant.uid for variant in info.variants}
@@ -212,9 +214,17 @@ def test_rolls_that_do_not_fit_go_onto_further_discs(tmp_path: Path, rollbuild: 
     assert "rolls/large" in (second / "rollbuild.repo").read_text() and not (second / "ks").exists()
     assert (second / ".discinfo").read_text().splitlines()[3] == "2"
     with pytest.raises(RollbuildError, match=r"roll large takes .* and --max-size is"):
-        make(generation, tmp_path / "dvd.iso", max_size=10_000_000)
-    with pytest.raises(RollbuildError, match=r"the first disc takes .* and --max-size is"):
-        make(generation, tmp_path / "dvd.iso", max_size=1_000_000)
+        make(generation, tmp_path / "dvd.iso", max_size=8_000_000)
+    with pytest.raises(RollbuildError, match=r"the first disc takes 5\.0 MiB, and --max-size is 4\.0 MiB"):
+        make(generation, tmp_path / "dvd.iso", max_size=4 << 20)
+
+
+@pytest.mark.parametrize("scope", ["full", "boot"])
+def test_what_a_disc_takes_is_known_before(generation: Generation, tmp_path: Path, scope: str) -> None:
+    size = make(generation, tmp_path / "dvd.iso", scope=scope).discs[0].size
+    assert make(generation, tmp_path / "dvd.iso", scope=scope, max_size=size).discs[0].size == size
+    with pytest.raises(RollbuildError, match="the first disc takes"):
+        make(generation, tmp_path / "dvd.iso", scope=scope, max_size=size - 1_000_000)
 
 
 def test_the_former_image_stays(generation: Generation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

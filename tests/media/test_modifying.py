@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from rollbuild.errors import DISK, REFUSED, USAGE, RollbuildError
-from rollbuild.images import BootImages, check_iso, make_efi_image, open_iso, write_iso
+from rollbuild.images import BootImages, check_iso, make_efi_image, open_iso, read_fat, write_iso
 from rollbuild.media import Modification, Modified, modify_iso, write_oemdrv
-from rollbuild.media.efireading import read_efi_image
 
 EPOCH = 1_700_000_000
 SHIM, GRUB = bytes(range(256)) * 40, b"grub" * 3000
@@ -81,7 +80,7 @@ def efi_of(image: Path, path: str = "") -> dict[str, bytes]:
     found = re.search(r"boot img :\s+\d+\s+UEFI.*?\s(\d+)\s+(\d+)$", text, re.MULTILINE)
     assert found
     start, size = int(found[2]) * 2048, int(found[1]) * 512
-    return read_efi_image(image.read_bytes()[start : start + size], str(image))
+    return read_fat(image.read_bytes()[start : start + size], str(image))
 
 
 @pytest.mark.parametrize("grub", [False, True], ids=["isolinux", "GRUB"])
@@ -185,7 +184,7 @@ def test_oemdrv(tmp_path: Path, ending: str) -> None:
     if ending == "iso":
         assert open_iso(output).volume_id == "OEMDRV" and open_iso(output).read("ks.cfg", 100) == b"lang en_US\n"
     else:
-        assert read_efi_image(output.read_bytes(), "x") == {"ks.cfg": b"lang en_US\n"}
+        assert read_fat(output.read_bytes(), "x") == {"ks.cfg": b"lang en_US\n"}
         shown = subprocess.run(["mlabel", "-s", "-i", output, "::"], capture_output=True, text=True, check=True)
         assert "OEMDRV" in shown.stdout
     before = output.read_bytes()

@@ -86,6 +86,9 @@ _FOLDER = click.Path(path_type=Path)
     metavar="DIR",
     help="Where the machine that serves the tree has it.  [the tree's own path]",
 )
+@click.option(
+    "--replace", is_flag=True, help="Write over files of other origin that are in DIR, where it is no netboot tree yet."
+)
 @click.option("--check/--no-check", "is_checked", default=True, help="Whether GRUB, dnsmasq and Kea look at the files.")
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--json", "as_json", is_flag=True, help="Write what was done as JSON.")
@@ -105,6 +108,7 @@ def command(
     bios: str | None,
     ipxe: bool,
     tftp_root: str,
+    replace: bool,
     is_checked: bool,
     strict: bool,
     as_json: bool,
@@ -127,6 +131,9 @@ def command(
     if not str(output).strip() or str(output) == ".":
         raise RollbuildError("-o needs the name of a folder of its own", exit_code=USAGE)
     refuse_place(output, store, "a netboot tree")
+    if tftp_root and not tftp_root.startswith("/"):
+        hint = "it is the folder's whole path on the machine that serves the tree, such as /srv/netboot"
+        raise RollbuildError(f"--tftp-root: {tftp_root!r} does not begin with /", hint=hint, exit_code=USAGE)
     if output.exists() and not output.is_dir():
         raise RollbuildError(f"{output} is there and is no folder", exit_code=USAGE)
     site = read_site(generation, attrs, assignments)
@@ -156,7 +163,7 @@ def command(
     )
     looked = check_with_programs(tree.sample(menus)) if is_checked else None
     with console.progress(_FILES_A_HOST * len(hosts), "writing hosts' files") as advance:
-        written, removed = make_netboot_tree(tree, menus, advance=advance)
+        written, removed = make_netboot_tree(tree, menus, replace=replace, advance=advance)
     _tell(console, tree, written, removed, looked)
     if as_json:
         console.json(_data(tree, written, removed, looked, report.kept()))

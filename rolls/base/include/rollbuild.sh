@@ -1,21 +1,53 @@
 # Functions for the scripts of an install. The file that `rb_settings` names holds what differs from host to host.
 set -eEuo pipefail
 
-rb_url='' rb_host='' rb_token='' rb_on_error=hold
+rb_url='' rb_host='' rb_token='' rb_on_error=hold rb_ca=''
 if [ -r "$rb_settings" ]; then
     # shellcheck source=/dev/null
     . "$rb_settings"
 fi
 
+# rb_post URL OPTION...: one request to the front end, whose authority is known where rb_ca is a file. The token goes
+# in by a pipe, so that no list of processes shows it.
+rb_post() {
+    local url=$1 trust=()
+    shift
+    if [ -s "$rb_ca" ]; then
+        trust=(--cacert "$rb_ca")
+    fi
+    no_proxy='*' curl --fail --silent --show-error --retry 3 --output /dev/null \
+        --header @<(printf 'X-RB-Token: %s\n' "$rb_token") "${trust[@]}" "$@" "$url"
+}
+
 # rb_event STAGE [DETAIL]: tells the front end how far this install is. Never an error: a report that gets lost
-# is no reason to stop an install.
+# is no reason to stop an install. rb_url may name several places; the first that takes it is enough.
 rb_event() {
-    [ -n "$rb_url" ] || return 0
-    # The token goes in by a pipe, so that no list of processes shows it.
-    no_proxy='*' curl --fail --silent --show-error --max-time 10 --retry 3 --output /dev/null \
-        --header @<(printf 'X-RB-Token: %s\n' "$rb_token") \
-        --data-urlencode "host=$rb_host" --data-urlencode "stage=$1" --data-urlencode "detail=${2:-}" \
-        "$rb_url" || :
+    local url
+    for url in $rb_url; do
+        rb_post "$url" --max-time 10 --data-urlencode "host=$rb_host" --data-urlencode "stage=$1" \
+            --data-urlencode "detail=${2:-}" && return 0
+    done
+    return 0
+}
+
+# rb_logs FILE...: sends those that are there to the front end, which keeps them. Never an error. Other places than
+# the front end, where reports go to .../events/, get none.
+rb_logs() {
+    local url file files=()
+    for file; do
+        [ ! -s "$file" ] || files+=("$file")
+    done
+    [ "${#files[@]}" -gt 0 ] || return 0
+    for url in $rb_url; do
+        case $url in
+        */events/) ;;
+        *) continue ;;
+        esac
+        tar -czf - "${files[@]}" 2>/dev/null | head -c 8388608 |
+            rb_post "${url%/events/}/logs/$rb_host" --max-time 60 --header 'Content-Type: application/gzip' \
+                --data-binary @- && return 0
+    done
+    return 0
 }
 
 # rb_fail MESSAGE: reports first, because Anaconda only shows a dialog or nothing at all, then ends the install.
@@ -24,6 +56,7 @@ rb_fail() {
     printf 'rollbuild: install failed: %s\n' "$1" >&2
     { printf '\nrollbuild: install failed: %s\n' "$1" >/dev/console; } 2>/dev/null || :
     rb_event failed "$1"
+    rb_logs /tmp/*.log /tmp/syslog /tmp/anaconda-tb-* /var/log/dnf*.log
     case $rb_on_error in
     reboot)
         sleep 60

@@ -31,7 +31,7 @@ elif [ -e /var/lib/rollbuild/cluster.db ] && command -v sqlite3 >/dev/null; then
 fi
 
 found=()
-for path in /etc/rollbuild/{ca,accounts,secrets,ssh,users} /etc/munge/munge.key \
+for path in /etc/rollbuild/{ca,accounts,secrets,ssh,users} /var/lib/rollbuild/host-keys /etc/munge/munge.key \
     /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub /etc/ssh/ssh_host_*_key-cert.pub \
     /root/.ssh/id_ed25519 /root/.ssh/id_ed25519.pub; do
     [ ! -e "$path" ] || found+=("${path#/}")

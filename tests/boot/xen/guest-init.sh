@@ -84,7 +84,7 @@ if [ -n "$kickstart" ]; then
     fi
     tree=$(argument inst.stage2)
     [ -n "$tree" ] || tree=$(argument inst.repo)
-    mkfs.ext2 "$disk" >/dev/null && mount -t ext2 "$disk" /mnt || say disk failed
+    mke2fs "$disk" >/dev/null 2>&1 && mount -t ext2 "$disk" /mnt || say disk failed
     mkdir -p /mnt/boot/grub /mnt/root
     cp /tmp/kickstart /mnt/root/anaconda-ks.cfg
     wget -q -O /mnt/boot/vmlinuz "$tree/images/pxeboot/vmlinuz" && wget -q -O /mnt/boot/initrd "$tree/images/pxeboot/initrd.img" ||

@@ -1,0 +1,70 @@
+"""`rocks set host vm`: where a VM is, and what it has."""
+
+from typing import Any
+
+from rollbuild.commands.rocks._changing import ONE_HOST, find_one_host
+from rollbuild.commands.rocks._command import Call, Parameter, RocksCommand
+from rollbuild.errors import USAGE, RollbuildError
+
+_DISK_GB = 36
+
+
+def _set_vm(call: Call) -> None:
+    from rollbuild.cluster import VirtualMachine, add_vm, list_vms, next_slice, set_vm
+
+    given = call.parameters
+    with call.writing() as connection:
+        host = find_one_host(call, connection)
+        former = next(iter(list_vms(connection, [host])), None)
+        fields: dict[str, Any] = {}
+        if given["physnode"]:
+            fields["container"] = find_one_host(call, connection, [given["physnode"]])
+        if "slice" in call.given:
+            fields["slice"] = call.number("slice")
+        if "mem" in call.given:
+            fields["memory"] = call.number("mem")
+        if "virt-type" in call.given:
+            fields["virt_type"] = given["virt-type"]
+        if "disk" in call.given:
+            fields["disks"] = _read_disks(given["disk"], given["disksize"])
+        elif "disksize" in call.given:
+            specs = " ".join(disk.spec for disk in former.disks) if former else ""
+            fields["disks"] = _read_disks(specs, given["disksize"])
+        if former is not None:
+            set_vm(connection, host, **fields)
+            return
+        if "container" not in fields:
+            hint = "physnode= names the VM container that it is on"
+            raise RollbuildError(f'host "{host}" is no VM yet', hint=hint, exit_code=USAGE)
+        fields.setdefault("slice", next_slice(connection, fields["container"]))
+        add_vm(connection, VirtualMachine(host, **fields))
+
+
+def _read_disks(specs: str, sizes: str) -> tuple[Any, ...]:
+    from rollbuild.cluster import parse_disk
+
+    disks, wanted = specs.split(), sizes.split()
+    if len(wanted) > len(disks):
+        raise RollbuildError(f"{len(disks)} disks and {len(wanted)} sizes do not go together", exit_code=USAGE)
+    if wrong := next((size for size in wanted if not (size.isdecimal() and len(size) < 10)), ""):
+        raise RollbuildError(f'"{wrong}" is no size of a disk in GB', exit_code=USAGE)
+    numbers = [*map(int, wanted), *[_DISK_GB] * (len(disks) - len(wanted))]
+    return tuple(parse_disk(spec, size) for spec, size in zip(disks, numbers, strict=True))
+
+
+VM = RocksCommand(
+    "set host vm",
+    _set_vm,
+    arguments=(ONE_HOST,),
+    parameters=(
+        Parameter("physnode", "The VM container that it is on.", completes="host"),
+        Parameter("slice", "Its number there.  [the first free one]", kind="integer"),
+        Parameter("mem", "MiB of memory.", kind="integer"),
+        Parameter("disk", "Its disks, TYPE:PATH,DEVICE,MODE, with blanks between them; they replace those it has."),
+        Parameter("disksize", "Their sizes in GB, with blanks between them.  [36 each]"),
+        Parameter("virt-type", "How it is run.", choices=("", "para", "pvh", "hvm")),
+    ),
+    description="Change a VM; or make one of a host, with physnode=. What runs is not touched.",
+    examples=(("rocks set host vm compute-0-0-0 mem=4096", ""),),
+    changes=True,
+)

@@ -1,0 +1,76 @@
+"""What the requests work on, and who may ask for what."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rollbuild.cluster import Host, Install, find_install, lies_in, list_hosts, list_interfaces, list_networks
+from rollbuild.frontend.kickstarts import KickstartMaker
+from rollbuild.frontend.place import FrontEnd
+from rollbuild.frontend.service.answers import Refused
+from rollbuild.frontend.service.asking import Asker
+from rollbuild.frontend.templatedata import PRIMARY_NETWORK
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+log = logging.getLogger("rollbuild.service")
+INSTALL = "install"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The front end, and the clock: UTC in seconds since 1970."""
+
+    front_end: FrontEnd
+    maker: KickstartMaker
+    clock: Callable[[], float] = time.time
+
+
+def host_to_install(c: "Connection", name: str) -> Host:
+    """A host that may install now. Raises Refused."""
+    found = list_hosts(c, [name])
+    if not found:
+        raise Refused(403, "no host has this name")
+    host = found[0]
+    if host.held:
+        raise Refused(403, f"{name} is held: {host.held}")
+    if host.boot_action != INSTALL:
+        raise Refused(403, f"{name} is not to install: its boot action is {host.boot_action}")
+    return host
+
+
+def refuse_stranger(c: "Connection", host: str, asker: Asker) -> None:
+    """Raises Refused unless the request comes from an address of the host, or from one of the network that an
+    interface of the host is on and names the MAC address of that interface."""
+    networks = None
+    interfaces = list_interfaces(c, [host])
+    if asker.address and any(interface.address == asker.address for interface in interfaces):
+        return
+    for interface in interfaces:
+        if interface.mac and interface.mac in asker.macs and "." in asker.address:
+            networks = networks or {network.name: network for network in list_networks(c)}
+            network = networks.get(interface.network or PRIMARY_NETWORK)
+            if network is not None and lies_in(asker.address, network):
+                return
+    raise Refused(403, f"{asker.address or 'an unknown address'} is not {host}")
+
+
+def install_of_token(c: "Connection", host: str, asker: Asker) -> Install:
+    """The install of a host that the request's token belongs to. Raises Refused."""
+    if not asker.token:
+        raise Refused(403, "there is no token")
+    install = find_install(c, token=asker.token)
+    if install is None:
+        raise Refused(403, "no install has this token")
+    if install.host != host:
+        raise Refused(403, f"the token is that of an install of {install.host}")
+    return install
+
+
+def is_newest(c: "Connection", install: Install) -> bool:
+    """Whether no later attempt of the host followed."""
+    newest = find_install(c, host=install.host)
+    return newest is not None and newest.id == install.id
