@@ -15,7 +15,7 @@ FLOORS = (
     ("frontend", "vm"),
     ("media",),
     ("distribution",),
-    ("rolls",),
+    ("rolls", "drawing"),
     ("workspace",),
     ("checks",),
     ("compiler", "cluster", "packages", "images"),

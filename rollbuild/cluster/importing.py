@@ -1,6 +1,6 @@
 """What a file says, laid over what the database holds. All faults are collected, each at its place in the file."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -60,29 +60,32 @@ class Import(HostImport):
         if not self.removes:
             return
         table = getattr(self.after, name)
-        for key in [key for key in table if key not in seen]:
-            if name == "hosts":
-                self._remove_host(key)
-                continue
-            del table[key]
-            if name == "appliances":
-                self._forget("appliance", key)
-
-    def _remove_host(self, name: str) -> None:
-        after = self.after
-        if after.hosts[name].appliance == "frontend":
-            self.kept.append(name)
+        gone = [key for key in table if key not in seen]
+        if name == "hosts":
+            self._remove_hosts(gone)
             return
-        del after.hosts[name]
-        after.vms.pop(name, None)
-        after.interfaces = {key: value for key, value in after.interfaces.items() if key[0] != name}
-        after.aliases = {alias: host for alias, host in after.aliases.items() if host != name}
-        self._forget("host", name)
+        for key in gone:
+            del table[key]
+        if name == "appliances":
+            self._forget("appliance", frozenset(gone))
 
-    def _forget(self, scope: str, name: str) -> None:
+    def _remove_hosts(self, names: Collection[str]) -> None:
         after = self.after
-        after.attributes = {key: value for key, value in after.attributes.items() if key[:2] != (scope, name)}
-        after.routes = {key: value for key, value in after.routes.items() if key[:2] != (scope, name)}
+        gone = frozenset(name for name in names if after.hosts[name].appliance != "frontend")
+        self.kept = [name for name in names if name not in gone]
+        for name in gone:
+            del after.hosts[name]
+            after.vms.pop(name, None)
+        after.interfaces = {key: value for key, value in after.interfaces.items() if key[0] not in gone}
+        after.aliases = {alias: host for alias, host in after.aliases.items() if host not in gone}
+        self._forget("host", gone)
+
+    def _forget(self, scope: str, gone: frozenset[str]) -> None:
+        def stays(key: tuple[str, str, str]) -> bool:
+            return key[0] != scope or key[1] not in gone
+
+        self.after.attributes = {key: value for key, value in self.after.attributes.items() if stays(key)}
+        self.after.routes = {key: value for key, value in self.after.routes.items() if stays(key)}
 
     def _read_network(self, node: YamlNode) -> str | None:
         group = Group(self.faults, node, ("name", "address", "netmask", "mtu", "zone", "serves_dns"), "a network")

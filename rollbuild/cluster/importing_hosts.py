@@ -44,6 +44,16 @@ class HostImport:
         self.removes = removes
         self.faults = Faults()
         self._automatic: list[tuple[str, str]] = []
+        # What was there, by its owner: no host of many looks through what all the others have.
+        self._names: dict[tuple[str, str], list[str]] = {}
+        for scope, key, name in before.attributes:
+            self._names.setdefault((scope, key), []).append(name)
+        self._devices: dict[str, list[str]] = {}
+        for host, device in before.interfaces:
+            self._devices.setdefault(host, []).append(device)
+        self._aliases: dict[str, list[str]] = {}
+        for alias, host in before.aliases.items():
+            self._aliases.setdefault(host, []).append(alias)
 
     def read_host(self, node: YamlNode) -> str | None:
         group = Group(self.faults, node, _HOST_KEYS, "a host")
@@ -131,11 +141,12 @@ class HostImport:
             )
             self.faults.places["interfaces", (host, device)] = inner.location
         if self.removes and not self.is_table and "interfaces" in group:
-            for key in [key for key in table if key[0] == host and key[1] not in seen]:
-                del table[key]
+            for device in self._devices.get(host, ()):
+                if device not in seen:
+                    del table[host, device]
 
     def _only_device(self, host: str) -> str:
-        devices = [device for name, device in self.before.interfaces if name == host]
+        devices = self._devices.get(host, ())
         return devices[0] if len(devices) == 1 else "eth0"
 
     def _read_aliases(self, host: str, group: Group) -> None:
@@ -155,8 +166,9 @@ class HostImport:
             self.faults.places["aliases", alias] = node.location
             self.after.aliases[alias] = host
         if self.removes:
-            for alias in [each for each, owner in self.after.aliases.items() if owner == host and each not in seen]:
-                del self.after.aliases[alias]
+            for alias in self._aliases.get(host, ()):
+                if alias not in seen and self.after.aliases.get(alias) == host:
+                    del self.after.aliases[alias]
 
     def _read_vm(self, host: str, group: Group) -> None:
         inner = group.group("vm", _VM_KEYS, "a VM")
@@ -198,8 +210,9 @@ class HostImport:
     def take_attributes(self, scope: str, key: str, values: Group, *, replaces: bool) -> None:
         table = self.after.attributes
         if self.removes and replaces:
-            for each in [each for each in table if each[:2] == (scope, key) and each[2] not in values]:
-                del table[each]
+            for name in self._names.get((scope, key), ()):
+                if name not in values:
+                    table.pop((scope, key, name), None)
         for name in values:
             place, value = values.place(name), values.text(name, "", str)
             try:

@@ -8,7 +8,6 @@ from functools import cached_property
 from rollbuild.commands._remedy import find_remedy
 from rollbuild.commands._shown import (
     Secrets,
-    condition_of,
     hide_secrets,
     place_data,
     place_of,
@@ -18,7 +17,7 @@ from rollbuild.commands._shown import (
 )
 from rollbuild.compiler import Profile, Selection, Target, children_of
 from rollbuild.errors import RollbuildError
-from rollbuild.language import HEAD, TAIL, Appliance, Edge, Graph, Guard, Node
+from rollbuild.language import HEAD, TAIL, Appliance, Edge, Graph, Guard, Node, condition_of
 from rollbuild.workspace import Workspace
 
 

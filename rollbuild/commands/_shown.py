@@ -76,14 +76,6 @@ def place_data(location: Location | None) -> dict[str, object]:
     return {"file": location.file if location else None, "line": location.line or None if location else None}
 
 
-def condition_of(guards: Iterable[Guard]) -> str:
-    """All the guards as one condition; empty when there are none."""
-    texts = [guard.text() for guard in guards]
-    if len(texts) == 1:
-        return texts[0]
-    return " and ".join(f"({text})" if " or " in text else text for text in texts)
-
-
 def values_of(guards: Iterable[Guard], attributes: Mapping[str, str], secrets: Secrets) -> dict[str, str | None]:
     """The attributes that the guards look at with their values; None where one is not defined."""
     names = sorted({name for guard in guards for name in guard.names})

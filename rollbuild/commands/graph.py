@@ -5,10 +5,10 @@ import os
 
 import click
 
-from rollbuild.commands._drawing import Drawing, make_drawing
 from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._shown import counted
 from rollbuild.commands._workspace_options import workspace_options
+from rollbuild.drawing import Drawing, draw_dot, draw_html, draw_svg, make_drawing
 from rollbuild.errors import REFUSED, USAGE, RollbuildError
 from rollbuild.files import write_atomically
 from rollbuild.findings import Severity, in_order
@@ -81,14 +81,8 @@ def _draw(drawing: Drawing, format_name: str) -> str:
         case "json":
             return json.dumps(drawing.as_json(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         case "svg":
-            from rollbuild.commands._drawing_svg import draw_svg
-
             return draw_svg(drawing)
         case "html":
-            from rollbuild.commands._drawing_html import draw_html
-
             return draw_html(drawing)
         case _:
-            from rollbuild.commands._drawing_dot import draw_dot
-
             return draw_dot(drawing)

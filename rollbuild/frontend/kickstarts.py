@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from rollbuild.cluster import (
     Appliance,
     Host,
+    Interface,
     attribute_set,
     configuration_generation,
-    find_appliance,
-    find_host,
-    host_attributes,
+    find_primary_interfaces,
+    list_appliances,
+    list_hosts,
+    list_interfaces,
+    list_networks,
 )
 from rollbuild.compiler import ClusterData, Compiler, Plan, Profile, Target
 from rollbuild.distribution import Generation, read_provenance, read_roll_data
@@ -21,7 +24,7 @@ from rollbuild.errors import FindingsError, RollbuildError
 from rollbuild.files import read_limited, system_path
 from rollbuild.findings import Finding, Severity
 from rollbuild.frontend.place import FrontEnd, choose_distribution
-from rollbuild.frontend.templatedata import read_template_data
+from rollbuild.frontend.templatedata import describe_hosts, describe_networks
 from rollbuild.language import Appliance as GraphAppliance
 from rollbuild.language import AttributeSet, collect_defaults
 from rollbuild.location import Location
@@ -75,6 +78,10 @@ class _Snapshot:
     generation: int
     attributes: AttributeSet
     data: Mapping[str, object]
+    hosts: Mapping[str, Host]
+    interfaces: Mapping[str, Interface]
+    """The primary one of each host that has one."""
+    appliances: Mapping[str, Appliance]
     shared: tuple[object, ...]
     """The attributes that are not of single hosts: equal values, equal bases."""
 
@@ -173,10 +180,12 @@ class KickstartMaker:
 
     def _ask(self, name: str) -> _Asked:
         with self._front_end.database.reading() as connection:
-            host = find_host(connection, name)
-            appliance = find_appliance(connection, host.appliance)
-            own = host_attributes(connection, host.name)
             snapshot = self._find_snapshot(connection)
+        host = snapshot.hosts.get(name)
+        if host is None:
+            raise RollbuildError(f"there is no host {name}", hint="rocks list host shows all")
+        appliance = snapshot.appliances[host.appliance]
+        own = own_attributes(host, snapshot.interfaces.get(name))
         if not appliance.root:
             hint = f"rocks set appliance {appliance.name} root=NODE gives it one"
             raise RollbuildError(f"hosts of the appliance {appliance.name} have no Kickstart", hint=hint)
@@ -191,9 +200,7 @@ class KickstartMaker:
         with self._lock:
             # One that is newer than this request's connection will do as well.
             if self._snapshot is None or self._snapshot.generation < generation:
-                attributes = attribute_set(connection)
-                data = read_template_data(connection, attributes)
-                self._snapshot = _Snapshot(generation, attributes, data, _shared(attributes))
+                self._snapshot = _read_snapshot(connection, generation)
                 self._currents.clear()
             return self._snapshot
 
@@ -282,6 +289,39 @@ class KickstartMaker:
     def _own_values(self, asked: _Asked) -> dict[str, str]:
         own = asked.current.workspace.attributes.layers.get(("host", asked.host.name), {})
         return {**{name: item.value for name, item in own.items()}, **asked.own}
+
+
+def own_attributes(host: Host, primary: Interface | None) -> dict[str, str]:
+    """What `rollbuild.cluster.host_attributes` says of a host, from what was read already."""
+    return {
+        "hostname": host.name,
+        "rack": str(host.rack),
+        "rank": str(host.rank),
+        "cpus": str(host.cpus),
+        "appliance": host.appliance,
+        "membership": host.membership,
+        "arch": host.arch,
+        "os": host.os,
+        "hostaddr": primary.address if primary else "",
+        "ksmac": primary.mac if primary else "",
+    }
+
+
+def _read_snapshot(connection: "Connection", generation: int) -> _Snapshot:
+    attributes = attribute_set(connection)
+    hosts, interfaces = list_hosts(connection), list_interfaces(connection)
+    return _Snapshot(
+        generation=generation,
+        attributes=attributes,
+        data={
+            "networks": describe_networks(list_networks(connection)),
+            "hosts": describe_hosts(hosts, interfaces, attributes),
+        },
+        hosts={host.name: host for host in hosts},
+        interfaces=find_primary_interfaces(interfaces),
+        appliances={appliance.name: appliance for appliance in list_appliances(connection)},
+        shared=_shared(attributes),
+    )
 
 
 def secret_names(workspace: Workspace) -> frozenset[str]:

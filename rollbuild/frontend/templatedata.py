@@ -18,12 +18,15 @@ _SCOPES = ("host", "rack", "appliance", "os", "global")
 
 def read_template_data(connection: "Connection", attributes: AttributeSet) -> dict[str, Any]:
     """The data of all hosts and networks; `attributes` may say what their machines have."""
-    networks = list_networks(connection)
-    hosts = list_hosts(connection)
     return {
-        "networks": [_describe_network(network) for network in networks],
-        "hosts": describe_hosts(hosts, list_interfaces(connection), attributes),
+        "networks": describe_networks(list_networks(connection)),
+        "hosts": describe_hosts(list_hosts(connection), list_interfaces(connection), attributes),
     }
+
+
+def describe_networks(networks: Iterable[Network]) -> list[Mapping[str, Any]]:
+    """An entry for each network."""
+    return [_describe_network(network) for network in networks]
 
 
 def describe_hosts(

@@ -10,7 +10,7 @@ from rollbuild.language.attributes import (
     read_attributes,
     shell_risk,
 )
-from rollbuild.language.conditions import ALWAYS, Condition, ConditionError, Guard, compile_condition
+from rollbuild.language.conditions import ALWAYS, Condition, ConditionError, Guard, compile_condition, condition_of
 from rollbuild.language.declarations import Declaration, collect_defaults, read_defaults
 from rollbuild.language.description import Description, read_description
 from rollbuild.language.elements import (
@@ -77,6 +77,7 @@ __all__ = [
     "collect_defaults",
     "compile_condition",
     "complete",
+    "condition_of",
     "did_you_mean",
     "find_rolls",
     "is_entity_name",

@@ -1,7 +1,7 @@
 """Conditions: the `cond`, `arch`, `os` and `release` tests of edges and elements."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rollbuild.errors import RollbuildError
@@ -101,6 +101,14 @@ class Guard:
 
 
 ALWAYS = Guard()
+
+
+def condition_of(guards: Iterable[Guard]) -> str:
+    """All the guards as one condition; empty when there are none."""
+    texts = [guard.text() for guard in guards]
+    if len(texts) == 1:
+        return texts[0]
+    return " and ".join(f"({text})" if " or " in text else text for text in texts)
 
 
 def make_guard(attributes_of_element: Mapping[str, str], location: Location) -> Guard:

@@ -78,7 +78,10 @@ class Menus:
             context.parent = {**template.globals, **values}
             context.vars.clear()
             context.exported_vars.clear()
-            return "".join(template.root_render_func(context)).encode()
+            try:
+                return "".join(template.root_render_func(context)).encode()
+            except Exception:
+                self._environment.handle_exception()  # the same, with the template's lines
         except jinja2.TemplateSyntaxError as problem:
             place = Location(problem.filename or name, problem.lineno)
             raise RollbuildError(problem.message or "not a template", location=place) from None

@@ -32,6 +32,7 @@ from rollbuild.cluster import (
     open_database,
 )
 from rollbuild.commands.insert_ethers import main
+from rollbuild.commands.insert_ethers._lines import HELP
 from tests.conftest import Outcome
 
 _SECONDS = 30.0
@@ -400,26 +401,37 @@ def test_lines_for_people_with_keys(root: Path, database: Database, tmp_path: Pa
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
     )
     assert process.stdin is not None and process.stdout is not None
+    watchdog = threading.Timer(_SECONDS, process.kill)
+    watchdog.start()
+
+    def until(text: str) -> None:
+        assert process.stdout is not None
+        seen = []
+        for line in process.stdout:
+            seen.append(line)
+            if line == f"{text}\n":
+                return
+        pytest.fail(f"no {text!r}: {seen}")
+
     try:
-        assert process.stdout.readline() == "waiting for machines: Compute\n"
+        until("waiting for machines: Compute")
         with open(log, "a") as file:
             file.write(f"1 vendor class: {PXE}\n1 DHCPDISCOVER(eth0) {mac(0)} ignored\n")
-        assert process.stdout.readline() == f"Discovered a new appliance with MAC ({mac(0)})\n"
+        until(f"Discovered a new appliance with MAC ({mac(0)})")
         process.stdin.write("10.1.3.4\n")
-        assert process.stdout.readline() == f"{mac(0)} is compute-0-0, 10.1.3.4\n"
+        until(f"{mac(0)} is compute-0-0, 10.1.3.4")
         process.stdin.write("what\nq\n")
-        assert "means nothing here" in process.stdout.readline()
-        rest = [process.stdout.readline() for _ in range(2)]
-        assert "not kickstarted yet: compute-0-0\n" in rest
+        until(f"what means nothing here: {HELP}")
+        until("not kickstarted yet: compute-0-0")
         process.stdin.write("u\n")
-        while process.stdout.readline() != "compute-0-0 was removed again\n":
-            assert process.poll() is None
+        until("compute-0-0 was removed again")
         process.stdin.write("q\n")
         out, err = process.communicate(timeout=_SECONDS)
         assert process.returncode == 0
         assert "Opened kickstart access to 10.1.0.0/255.255.0.0 network" in err
         assert out.endswith("0 hosts inserted\n")
     finally:
+        watchdog.cancel()
         process.kill()
         process.communicate()
     assert names(database) == []

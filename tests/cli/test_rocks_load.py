@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -77,7 +78,7 @@ _ATTRIBUTE = st.one_of(
 _SCOPES = st.sampled_from([("global", ""), ("os", "linux"), ("appliance", "compute"), ("rack", "0")])
 
 
-def draw_cluster(draw: st.DrawFn, c: Connection) -> None:
+def draw_cluster(draw: Callable[..., Any], c: Connection) -> None:
     """Fill a database with what hypothesis thinks of; what the database refuses is left out."""
 
     def attempt(function: Callable[..., object], *arguments: object, **values: object) -> None:
@@ -159,7 +160,7 @@ def check_round_trip(data: st.DataObject, monkeypatch: pytest.MonkeyPatch, capfd
         folder = Path(name)
         with open_database(str(folder / "first.db")) as database:
             with database.writing("test") as connection:
-                draw_cluster(lambda strategy, label=None: data.draw(strategy, label), connection)
+                draw_cluster(data.draw, connection)
             first = dump(database)
         (folder / "all.rocks").write_text(first, encoding="utf-8", newline="")
         monkeypatch.setenv("ROLLBUILD_ROOT", str(folder / "root"))

@@ -17,7 +17,9 @@ from rollbuild.cluster import (
     find_install,
     finish_install,
     hold_host,
+    install_events,
     install_states,
+    installs,
     list_events,
     make_url_token,
     new_token,
@@ -28,7 +30,7 @@ from rollbuild.cluster import (
     set_boot,
     set_host,
 )
-from rollbuild.cluster.install_events import DETAIL_LIMIT, KEPT_EVENTS
+from rollbuild.cluster.install_events import DETAIL_LIMIT
 from rollbuild.cluster.installs import STAGES
 from rollbuild.errors import RollbuildError
 
@@ -270,24 +272,27 @@ def test_details_have_a_limit(cluster: Database, detail: str) -> None:
         assert kept == "ab?c"
 
 
-def test_the_last_events_of_each_host_are_kept(cluster: Database) -> None:
+def test_the_last_events_of_each_host_are_kept(cluster: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert install_events.KEPT_EVENTS == 200
+    monkeypatch.setattr(install_events, "KEPT_EVENTS", 20)
     with cluster.recording() as c:
         other = begin_install(c, "compute-0-1", token="other", address="10.1.255.253", now=1.0)
         install = begin(c, 1.0)
-        for number in range(KEPT_EVENTS + 7):
+        for number in range(27):
             record_event(c, install, "packages", str(number), 2.0 + number)
         events = list_events(c, HOST)
         assert len(list_events(c, other.host)) == 1
-    assert [event.detail for event in events] == [str(number) for number in range(7, KEPT_EVENTS + 7)]
+    assert [event.detail for event in events] == [str(number) for number in range(7, 27)]
 
 
-def test_old_attempts_are_forgotten_and_counting_goes_on(cluster: Database) -> None:
+def test_old_attempts_are_forgotten_and_counting_goes_on(cluster: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installs, "KEPT_INSTALLS", 10)
     with cluster.recording() as c:
-        for number in range(60):
+        for number in range(14):
             install = begin(c, 1000.0 * number)
             record_event(c, install, "post-done" if number % 2 else "failed", "", 1000.0 * number + 1)
         ids = c.execute(select(schema.installs.c.id).where(schema.installs.c.host == HOST)).scalars().all()
-        assert len(ids) == 50
+        assert len(ids) == 10
         assert max(ids) == install.id
         assert count_attempts(c, HOST) == 0
 

@@ -17,8 +17,11 @@ from rollbuild.cluster import (
     add_host,
     add_interface,
     find_appliance,
+    find_primary_interfaces,
     host_attributes,
     list_attributes,
+    list_hosts,
+    list_interfaces,
     set_attribute,
     set_host,
 )
@@ -26,7 +29,7 @@ from rollbuild.distribution import find_generation, read_provenance, read_roll_d
 from rollbuild.distribution.repofile import describe_rolls
 from rollbuild.errors import FindingsError, RollbuildError
 from rollbuild.frontend import FrontEnd, KickstartMaker, kickstart_url, open_front_end
-from rollbuild.frontend.kickstarts import service_attributes
+from rollbuild.frontend.kickstarts import own_attributes, service_attributes
 from rollbuild.frontend.templatedata import describe_hosts, primary_interface, read_template_data
 from rollbuild.language import AttributeSet
 from rollbuild.rolls import Store
@@ -228,6 +231,16 @@ def test_what_is_shown_holds_no_secret(service: Service) -> None:
     places = {line.location.file for section in profile.sections for line in section.lines if line.location}
     assert any(place.endswith("base.xml") for place in places)
     assert [finding.code for finding in service.work.maker.findings(HOST) if str(finding.severity) == "error"] == []
+
+
+def test_a_hosts_own_attributes_are_those_of_the_database(service: Service) -> None:
+    with service.front_end.database.writing("add") as c:
+        add_interface(c, Interface(HOST, "eth1", "52:54:00:aa:20:00", "10.1.200.1", "private"))
+        add_host(c, "compute-0-9", appliance="compute", rack=0, rank=9)
+    with service.front_end.database.reading() as c:
+        primary = find_primary_interfaces(list_interfaces(c))
+        for host in list_hosts(c):
+            assert own_attributes(host, primary.get(host.name)) == host_attributes(c, host.name)
 
 
 def test_where_a_kickstart_is() -> None:

@@ -1,13 +1,15 @@
 """Files that are brought to the disk while they grow."""
 
+import importlib
 import threading
 from pathlib import Path
 
 import pytest
 
 from rollbuild.errors import DISK, RollbuildError
-from rollbuild.images import flushing as module
-from rollbuild.images.flushing import flushing
+from rollbuild.images import flushing
+
+module = importlib.import_module("rollbuild.images.flushing")  # the room's face has the function by this name
 
 
 def test_it_follows_a_file_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

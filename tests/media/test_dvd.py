@@ -295,6 +295,15 @@ def test_a_tree_for_one_firmware(generation: Generation, tmp_path: Path) -> None
         make(generation, tmp_path / "dvd.iso")
 
 
+def test_the_name_of_an_os_makes_no_line_of_a_menu(tmp_path: Path, rollbuild: Callable[..., Outcome]) -> None:
+    # isolinux takes what is beyond a line's 4,095th character for another line.
+    generation = make_generation(tmp_path, rollbuild, family=f"R{'x' * 4200}'\u202e default evil")
+    make(generation, tmp_path / "dvd.iso", scope="boot")
+    for path in ("isolinux/isolinux.cfg", "EFI/BOOT/grub.cfg"):
+        text = open_iso(tmp_path / "dvd.iso").read(path, 100_000).decode()
+        assert "evil" not in text and max(map(len, text.splitlines())) < 2100 and text.isascii()
+
+
 def test_uefi_alone(generation: Generation, tmp_path: Path) -> None:
     (generation.folder / "isolinux/isolinux.bin").unlink()
     made = make(generation, tmp_path / "dvd.iso")

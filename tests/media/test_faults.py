@@ -24,7 +24,7 @@ pytestmark = pytest.mark.long
 
 SOURCE = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": ""}
-KILLS = 8
+KILLS = 5
 NETWORK = ("--server", "10.1.1.1", "--network", "10.1.0.0/16", "--url", "http://10.1.1.1/netboot")
 
 
@@ -122,7 +122,7 @@ def test_stopped_at_any_moment(site: Site, tmp_path: Path, name: str, how: signa
     start = time.monotonic()
     assert site.run(*site.command(name, output, 0)).code == 0
     seconds = time.monotonic() - start
-    for number in range(6 * KILLS):
+    for number in range(10 * KILLS):
         process = subprocess.Popen(
             site.argv(*site.command(name, output, number % 2)),
             env=ENVIRONMENT,
@@ -130,8 +130,10 @@ def test_stopped_at_any_moment(site: Site, tmp_path: Path, name: str, how: signa
             stderr=subprocess.PIPE,
             text=True,
         )
+        start = time.monotonic()
         try:
             process.wait(timeout=seconds * moments.uniform(0.3, 1.0))
+            seconds = time.monotonic() - start  # the machine has less to do than it had
         except subprocess.TimeoutExpired:
             process.send_signal(how)
         _, said = process.communicate()

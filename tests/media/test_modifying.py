@@ -13,7 +13,7 @@ import pytest
 
 from rollbuild.errors import DISK, REFUSED, USAGE, RollbuildError
 from rollbuild.images import BootImages, check_iso, make_efi_image, open_iso, read_fat, write_iso
-from rollbuild.media import Modification, Modified, modify_iso, write_oemdrv
+from rollbuild.media import Modification, Modified, efireading, modify_iso, write_oemdrv
 
 EPOCH = 1_700_000_000
 SHIM, GRUB = bytes(range(256)) * 40, b"grub" * 3000
@@ -175,6 +175,18 @@ def test_what_is_refused(tmp_path: Path) -> None:
             modify(given, place, **wanted)
         assert caught.value.exit_code == code, said
     assert not output.exists() and not [name for name in os.listdir(tmp_path) if name.startswith(".rollbuild")]
+
+
+def test_an_image_that_xorriso_does_not_get_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, programs = make_iso(tmp_path, grub=False), tmp_path / "bin"
+    programs.mkdir()
+    (programs / "xorriso").write_text("#!/bin/sh\nexec sleep 60\n")
+    (programs / "xorriso").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(efireading, "_READ_SECONDS", 0.2)
+    with pytest.raises(RollbuildError, match="xorriso cannot read this image: xorriso did not end within") as caught:
+        modify(source, tmp_path / "out.iso", arguments=("a=b",))
+    assert str(caught.value.location) == str(source) and not (tmp_path / "out.iso").exists()
 
 
 @pytest.mark.parametrize("ending", ["iso", "img"])

@@ -159,6 +159,14 @@ def test_a_site_replaces_a_template(tmp_path: Path) -> None:
     assert "halt # 10.1.1.1" in files["grub/grub.cfg"]
 
 
+def test_what_a_template_sets_for_one_host_is_not_there_for_the_next(tmp_path: Path) -> None:
+    (tmp_path / "pxelinux-host.j2").write_text("{% if host.action == 'install' %}{% set x = 1 %}{% endif %}{{ x }}")
+    menus = Menus(tmp_path)
+    assert made(INSTALLS, menus=menus)[f"pxelinux.cfg/{INSTALLS.dashed_mac}"] == "1"
+    with pytest.raises(RollbuildError, match="'x' is undefined"):
+        made(INSTALLS, STARTS, menus=menus)
+
+
 BAD_TEMPLATES = {
     "unknown name": ("grub-hosts.j2", "x", "nothing uses the template", None),
     "syntax": ("grub-host.j2", "a\n{% if %}\n", "Expected an expression", 2),
@@ -220,5 +228,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "grub").mkdir()
     (tmp_path / "grub/.rollbuild-0a-1-2").write_text("half")
     (tmp_path / "grub/other").write_text("the site's")
+    (tmp_path / "ipxe/.rollbuild-0a-1-3").mkdir(parents=True)
+    (tmp_path / "ipxe/.rollbuild-0a-1-3/half").write_text("half")
     placing.remove_leftovers(tmp_path)
     assert files_of(tmp_path) == {"grub/other": "the site's"}

@@ -165,7 +165,7 @@ def _set_up(task: Any, way: Way, options: Sequence[str], at_once: int) -> None:
 @contextmanager
 def _written_options(way: Way, hosts: Sequence[str]) -> Iterator[list[str]]:
     """Options of ssh, and a file for it that says where the hosts are: DNS may be what is down."""
-    options = ["-oBatchMode=yes", f"-oConnectTimeout={CONNECT_SECONDS}", "-oServerAliveInterval=10"]
+    options = ["-oBatchMode=yes", f"-oConnectTimeout={CONNECT_SECONDS}", "-oServerAliveInterval=10", "-oLogLevel=ERROR"]
     if way.forwards_x11:
         options.append("-oForwardX11=yes")
     if any(word.startswith("-F") for word in way.program[1:]):

@@ -36,9 +36,8 @@ def _run(call: Call) -> int:
         call.write(line + b"\n")
 
     def done(answer: Answer) -> None:
-        if answer.errors and not collate:
-            for line in answer.errors:
-                call.console.say(f"{answer.host}: {line.decode('utf-8', 'replace')}")
+        for line in answer.errors:
+            call.console.say(f"{answer.host}: {line.decode('utf-8', 'replace')}")
 
     answers = run_on_hosts(
         chosen,
@@ -53,7 +52,7 @@ def _run(call: Call) -> int:
     if collate:
         for answer in answers:
             prefix = f"{answer.host}: ".encode()
-            call.write(b"".join(prefix + line + b"\n" for line in [*answer.output, *answer.errors]))
+            call.write(b"".join(prefix + line + b"\n" for line in answer.output))
     if stats:
         for answer in answers:
             call.console.say(f"{answer.host}: {answer.seconds:.1f} seconds")

@@ -55,7 +55,7 @@ def give_secrets(work: Work, host: str, asker: Asker) -> Response:
     uses_keys = attributes.get("ssh_hostkeys", "cluster") == "cluster"
     bundle = _pack({**dict(_read(host, names)), **(_host_key(work, host) if uses_keys and KEY in names else {})})
     # Noted before the answer leaves, so that nothing is ever given twice because the process died between the two.
-    with database.recording() as c:
+    with work.recording() as c:
         install = install_of_token(c, host, asker)
         _refuse_unfit(c, install, asker)
         if install.secrets_given and not _asks_again(c, install, asker, now):

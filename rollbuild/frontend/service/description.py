@@ -117,7 +117,7 @@ def describe() -> dict[str, Any]:
                     "parameters": [_path("host", _HOST), _TOKEN],
                     "requestBody": {
                         "required": True,
-                        "content": {"application/gzip": {"schema": {"type": "string", "format": "binary"}}},
+                        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
                     },
                     "responses": _answers(400, 403, 408, 413, 503, s204=_DONE),
                 }

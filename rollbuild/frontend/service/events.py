@@ -40,7 +40,7 @@ def take_event(work: Work, fields: dict[str, str], asker: Asker) -> Response:
         with database.writing(f"{host} is installed", "rollbuild serve") as c:
             record_event(c, install, stage, detail, now)
     else:
-        with database.recording() as c:
+        with work.recording() as c:
             record_event(c, install, stage, detail, now)
     log.info("%s: %s %s", host, stage, " ".join(detail[:_SHOWN].split()))
     if stage == _FAILED and newest:

@@ -53,7 +53,7 @@ def _record(work: Work, name: str, asker: Asker, token: str, url_token: str) -> 
     """Note the install before the Kickstart leaves: a host that was cut off before asks again."""
     database, now = work.front_end.database, work.clock()
     try:
-        with database.recording() as c:
+        with work.recording() as c:
             host_to_install(c, name)
             begin_install(c, name, token=token, address=asker.address, now=now, url_token=url_token)
     except AttemptsUsedUp as problem:
@@ -79,7 +79,7 @@ def _tell(work: Work, name: str, problem: RollbuildError, *, records: bool) -> R
         lines.append(f"and {len(findings) - _FINDINGS} more")
     log.error("%s cannot be installed: %s", name, "; ".join(lines))
     if records:
-        with work.front_end.database.recording() as c:
+        with work.recording() as c:
             note_event(c, name, "refused", "\n".join(lines), work.clock())
     text = "".join(f"{line}\n" for line in (f"rollbuild: {name} cannot be installed:", *lines))
     return PlainTextResponse(text, 503, _HEADERS)

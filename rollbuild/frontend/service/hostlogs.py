@@ -62,7 +62,7 @@ def _keep(work: Work, install: Install, part: Path, size: int) -> Response:
     with explained("cannot keep", part.with_name(name)):
         os.rename(part, part.with_name(name))
         _prune(part.parent, now)
-    with work.front_end.database.recording() as c:
+    with work.recording() as c:
         record_event(c, install, "logs", f"{name} ({size:,} bytes)", now)
     log.info("%s sent its logs: %s", install.host, name)
     return Response(status_code=204)

@@ -1,9 +1,11 @@
 """What the requests work on, and who may ask for what."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rollbuild.cluster import Host, Install, find_install, lies_in, list_hosts, list_interfaces, list_networks
@@ -22,11 +24,21 @@ INSTALL = "install"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The front end, and the clock: UTC in seconds since 1970."""
+    """The front end, and the clock: UTC in seconds since 1970.
+
+    Threads that record take turns: SQLite lets those that it finds waiting sleep longer and longer.
+    """
 
     front_end: FrontEnd
     maker: KickstartMaker
     clock: Callable[[], float] = time.time
+    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @contextmanager
+    def recording(self) -> "Iterator[Connection]":
+        """A connection to note something about installs with: see `Database.recording`."""
+        with self._turn, self.front_end.database.recording() as c:
+            yield c
 
 
 def host_to_install(c: "Connection", name: str) -> Host:

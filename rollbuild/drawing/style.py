@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from rollbuild.commands._drawing import Drawing
+from rollbuild.drawing.drawing import Drawing
 
 # Hues that people with any colour vision tell apart, in an order that keeps neighbours different.
 _HUES = (

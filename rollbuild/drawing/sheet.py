@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rollbuild.commands._drawing import Drawing, DrawnEdge, DrawnNode
-from rollbuild.commands._layout import Layout, Link, lay_out
+from rollbuild.drawing.drawing import Drawing, DrawnEdge, DrawnNode
+from rollbuild.drawing.layout import Layout, Link, lay_out
 
 NO_FILE = "(no file)"
 CHARACTER = 7.25

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from rollbuild.commands._drawing import Drawing, DrawnEdge, DrawnNode
-from rollbuild.commands._drawing_style import Tint, clean, tints_of
+from rollbuild.drawing.drawing import Drawing, DrawnEdge, DrawnNode
+from rollbuild.drawing.style import Tint, clean, tints_of
 
 
 def draw_dot(drawing: Drawing) -> str:

@@ -3,11 +3,10 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from rollbuild.commands._shown import condition_of, counted
 from rollbuild.compiler import Selection, children_of, order_nodes, rank_names, select_nodes
 from rollbuild.errors import RollbuildError
 from rollbuild.findings import Finding, warning
-from rollbuild.language import HEAD, TAIL, Appliance, Description, Edge, Graph, Order
+from rollbuild.language import HEAD, TAIL, Appliance, Description, Edge, Graph, Order, condition_of
 from rollbuild.location import Location
 from rollbuild.workspace import Workspace
 
@@ -163,7 +162,7 @@ def make_drawing(workspace: Workspace, appliance: Appliance | None, *, orders: b
     what = "all appliances" if appliance is None else f"appliance {appliance.name}"
     return Drawing(
         title=f"Graph {workspace.choice.graph}: {what}",
-        subtitle=f"{workspace.release.name}, {counted(len(nodes), 'node')}, {counted(len(edges), 'edge')}",
+        subtitle=f"{workspace.release.name}, {_counted(len(nodes), 'node')}, {_counted(len(edges), 'edge')}",
         appliances=tuple(sorted(appliances, key=lambda each: each.name)),
         nodes=tuple(nodes),
         edges=tuple(sorted(edges, key=lambda edge: (edge.parent, edge.child, edge.condition, edge.location))),
@@ -253,3 +252,7 @@ def _followers(start: str, after: Mapping[str, Mapping[str, Order]], names: Coll
 
 def _place(location: Location) -> dict[str, object]:
     return {"file": location.file, "line": location.line}
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")

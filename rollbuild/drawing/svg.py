@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from xml.sax.saxutils import escape
 
-from rollbuild.commands._drawing import Drawing, DrawnNode, DrawnOrder
-from rollbuild.commands._drawing_sheet import (
+from rollbuild.drawing.drawing import Drawing, DrawnNode, DrawnOrder
+from rollbuild.drawing.layout import Link, Route
+from rollbuild.drawing.sheet import (
     CHARACTER,
     LABEL_GAP,
     MARGIN,
@@ -13,8 +14,7 @@ from rollbuild.commands._drawing_sheet import (
     measure_drawing,
     shown_roots,
 )
-from rollbuild.commands._drawing_style import DEFINITIONS, STYLE, STYLE_OUT, clean, roll_rules, tints_of
-from rollbuild.commands._layout import Link, Route
+from rollbuild.drawing.style import DEFINITIONS, STYLE, STYLE_OUT, clean, roll_rules, tints_of
 
 _HEADING = 74.0
 _LEGEND_LINE = 24.0

@@ -7,9 +7,9 @@ import re
 from html import escape
 from importlib.resources import files
 
-from rollbuild.commands._drawing import Drawing
-from rollbuild.commands._drawing_style import clean, roll_rules
-from rollbuild.commands._drawing_svg import draw_svg
+from rollbuild.drawing.drawing import Drawing
+from rollbuild.drawing.style import clean, roll_rules
+from rollbuild.drawing.svg import draw_svg
 
 _MARK = re.compile(r"/\*\{(\w+)\}\*/|<!--\{(\w+)\}-->")
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -17,7 +17,7 @@ _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 def draw_html(drawing: Drawing) -> str:
     """The page: the SVG drawing, and the data of the drawing as JSON for the script beside it."""
-    template = (files("rollbuild.commands") / "graph.html").read_text(encoding="utf-8")
+    template = (files("rollbuild.drawing") / "graph.html").read_text(encoding="utf-8")
     script = _SCRIPT.search(template)
     digest = hashlib.sha256(script[1].encode() if script else b"").digest()
     parts = {
