@@ -10,6 +10,7 @@ from rollbuild.cluster import schema
 from rollbuild.cluster.appliances import find_appliance
 from rollbuild.cluster.names import spell_address, spell_mac
 from rollbuild.cluster.networks import find_network, spell_network
+from rollbuild.cluster.retired import retired_macs
 from rollbuild.errors import USAGE, RollbuildError
 
 _MASK = 0xFFFF_FFC0_0000
@@ -61,13 +62,14 @@ def next_rank(c: Connection, appliance: str, rack: int) -> int:
 def next_mac(c: Connection) -> str:
     """The first free MAC for a VM, in the range that follows from the front end's public address.
 
-    The global attribute `vm_mac_base_addr` names the first of the range, where it is set. Raises RollbuildError where
+    That of a VM which was removed is not given out for a day: switches and leases remember it. The global attribute `vm_mac_base_addr` names the first of the range, where it is set. Raises RollbuildError where
     there is neither, or the 4,194,304 MACs of the range are used up.
     """
     base = int(_mac_base(c).replace(":", ""), 16)
     alike = _interfaces.c.mac.startswith(_spell(base)[:8], autoescape=True)
     digits = func.replace(_joined(_interfaces.c.mac), ":", "")
     used = {int(mac, 16) for mac in _all(c, select(digits).where(alike))}
+    used |= {int(mac.replace(":", ""), 16) for mac in retired_macs(c)}
     for candidate in count(base):
         if candidate & _MASK != base & _MASK:
             break

@@ -19,6 +19,7 @@ from rollbuild.cluster.names import (
     number_order,
     savepoint,
 )
+from rollbuild.cluster.retired import retire_macs
 from rollbuild.cluster.values import Host
 from rollbuild.errors import RollbuildError
 
@@ -145,6 +146,7 @@ def remove_host(c: Connection, name: str) -> None:
             f"{name} still holds {len(vms)} VM{'s' if len(vms) > 1 else ''}: {named}",
             hint="remove or move the VMs first",
         )
+    retire_macs(c, name)
     c.execute(delete(_table).where(_table.c.name == name))
     for table in (schema.attributes, schema.routes):
         c.execute(delete(table).where(table.c.scope == "host", table.c.key == name))

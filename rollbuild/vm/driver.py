@@ -1,6 +1,7 @@
 """What a hypervisor can be asked to do, whichever it is."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from rollbuild.vm.values import BootPlace, DomainState, Guest, GuestDisk, Installer
@@ -18,6 +19,9 @@ class Driver(Protocol):
     def free_memory(self) -> int:
         """MiB that a new machine could have."""
 
+    def kept_memory(self) -> int:
+        """MiB that the container keeps for itself: dom0's, with Xen."""
+
     def free_disk(self) -> int:
         """Bytes that are free where disks of files are."""
 
@@ -27,11 +31,17 @@ class Driver(Protocol):
     def make_disk(self, disk: GuestDisk) -> None:
         """Make the disk, empty and sparse, where it is not there."""
 
+    def remove_disks(self, disks: Sequence[GuestDisk]) -> None:
+        """Remove those that are there."""
+
+    def fetch_disk(self, disk: GuestDisk, to: Path) -> None:
+        """Copy it, or a saved state, into a file of this machine, which is sparse as it is."""
+
+    def send_disk(self, disk: GuestDisk, source: Path) -> None:
+        """Copy a file of this machine there, in the place of what has that name."""
+
     def put_installer(self, name: str, installer: Installer) -> BootPlace:
         """Bring kernel and initrd to the container for the machine `name`."""
-
-    def remove_installer(self, name: str) -> None:
-        """Take them away again."""
 
     def start(self, guest: Guest, install: BootPlace | None = None) -> None:
         """Start the machine: an install, or as it is on its disk. Writes its file where its hypervisor has files."""
@@ -41,6 +51,9 @@ class Driver(Protocol):
 
     def shut_down(self, name: str) -> None:
         """Ask its system to shut down."""
+
+    def reboot(self, name: str) -> None:
+        """Ask its system to boot again."""
 
     def pause(self, name: str) -> None:
         """Let it stand still in memory."""

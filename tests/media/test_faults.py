@@ -143,7 +143,7 @@ def test_stopped_at_any_moment(site: Site, tmp_path: Path, name: str, how: signa
             stopped += 1
             # Before rollbuild itself runs, Python says what it says.
             assert process.returncode in (INTERRUPTED, -how), said
-            assert "Traceback" not in said or process.returncode == -how or "rollbuild/commands" not in said, said
+            assert "Traceback" not in said or process.returncode == -how, said
             assert left_over(output, site.folder / "store") == []
         assert_whole(output, wholes)
         if stopped == KILLS:

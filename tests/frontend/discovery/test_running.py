@@ -26,6 +26,7 @@ from rollbuild.cluster import (
 )
 from rollbuild.errors import RollbuildError
 from rollbuild.files import system_path
+from rollbuild.frontend.discovery import running
 from rollbuild.frontend.discovery.inserting import Placement, insert_machine
 from rollbuild.frontend.discovery.running import Discovery
 from rollbuild.frontend.discovery.state import State
@@ -76,7 +77,8 @@ Begin = Callable[..., Run]
 
 
 @pytest.fixture
-def begin(database: Database) -> Iterator[Begin]:
+def begin(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
+    monkeypatch.setattr(running, "_SURVEY", 0.1)
     runs: list[Run] = []
 
     def begin(
