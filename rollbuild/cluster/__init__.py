@@ -11,6 +11,7 @@ except ImportError as _problem:
         exit_code=MISSING_PROGRAM,
     ) from _problem
 
+from rollbuild.cluster.activity import activity_mark, list_installs
 from rollbuild.cluster.aliases import add_alias, list_aliases, remove_alias
 from rollbuild.cluster.allocation import mac_base, next_address, next_mac, next_rank
 from rollbuild.cluster.appliances import add_appliance, find_appliance, list_appliances, remove_appliance
@@ -60,6 +61,7 @@ from rollbuild.cluster.installs import (
     GIVEN,
     INSTALLED,
     INSTALLING,
+    STAGES,
     WAITING,
     AttemptsUsedUp,
     Install,
@@ -108,6 +110,7 @@ __all__ = [
     "INSTALLED",
     "INSTALLING",
     "INTRINSIC",
+    "STAGES",
     "VIRT_TYPES",
     "WAITING",
     "Alias",
@@ -128,6 +131,7 @@ __all__ = [
     "Route",
     "VirtualMachine",
     "VmDisk",
+    "activity_mark",
     "add_alias",
     "add_appliance",
     "add_attribute",
@@ -178,6 +182,7 @@ __all__ = [
     "list_discoveries",
     "list_events",
     "list_hosts",
+    "list_installs",
     "list_interfaces",
     "list_networks",
     "list_routes",

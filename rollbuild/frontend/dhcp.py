@@ -176,7 +176,8 @@ def kea_dhcp(reservations: Sequence[Reservation], site: Site, loaders: Loaders =
     row_lines = "".join(f"          {row}{',' if number < len(rows) else ''}\n" for number, row in enumerate(rows, 1))
     return f"""{{
   "Dhcp4": {{
-    "interfaces-config": {{ "interfaces": [ "*" ], "dhcp-socket-type": "raw" }},
+    "interfaces-config": {{ "interfaces": [ "*" ], "dhcp-socket-type": "raw",
+      "service-sockets-max-retries": 120, "service-sockets-retry-wait-time": 5000 }},
     "lease-database": {{ "type": "memfile", "persist": true, "name": "/var/lib/kea/kea-leases4.csv" }},
     "valid-lifetime": {site.lease},{shared}
     "loggers": [

@@ -1,7 +1,7 @@
 """Kickstarts of the database's hosts, from the generation that they install from."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from rollbuild.cluster import (
     attribute_set,
     configuration_generation,
     find_primary_interfaces,
+    is_secret_name,
     list_appliances,
     list_hosts,
     list_interfaces,
@@ -40,6 +41,7 @@ _CA_LIMIT = 64 * 1024
 _KEPT = 8
 """Distributions (or sets of attributes) of which the plans are kept."""
 _MOST_SHAPES = 10_000
+_NO_SECRETS = frozenset(("yes", "no", "true", "false", "on", "off", "none", "0", "1"))
 
 
 def kickstart_url(attributes: Mapping[str, str], host: str) -> str:
@@ -164,10 +166,7 @@ class KickstartMaker:
         asked = self._ask(host)
         target = asked.target("")
         secret = secret_names(asked.current.workspace)
-        shown = {
-            name: HIDDEN if value and (name in secret or name == "install_token") else value
-            for name, value in target.attributes.items()
-        }
+        shown = {name: HIDDEN if is_hidden(name, value, secret) else value for name, value in target.attributes.items()}
         with self._lock:
             return asked.current.compiler().compile(replace(target, attributes=shown))
 
@@ -177,6 +176,33 @@ class KickstartMaker:
         with self._lock:
             _, findings = self._plan(asked, asked.target("token"))
         return (*self._misfits(asked), *findings)
+
+    def workspace(self, appliance: str) -> tuple[Generation, Workspace]:
+        """What hosts of an appliance are compiled from, but for what is their own: the generation, and its
+        description with the site's attributes. Raises RollbuildError."""
+        asked = self._ask_of_appliance(appliance)
+        return asked[0], asked[1].current.workspace
+
+    def appliance_findings(self, appliance: str) -> tuple[Finding, ...]:
+        """What checks find in the Kickstart of an appliance, without any host. Raises RollbuildError."""
+        _, asked = self._ask_of_appliance(appliance)
+        with self._lock:
+            return self._check(asked, asked.target("token"))
+
+    def _ask_of_appliance(self, name: str) -> tuple[Generation, _Asked]:
+        with self._front_end.database.reading() as connection:
+            snapshot = self._find_snapshot(connection)
+        appliance = snapshot.appliances.get(name)
+        if appliance is None:
+            raise RollbuildError(f"there is no appliance {name}", hint="rocks list appliance shows all")
+        if not appliance.root:
+            hint = f"rocks set appliance {appliance.name} root=NODE gives it one"
+            raise RollbuildError(f"hosts of the appliance {appliance.name} have no Kickstart", hint=hint)
+        named = snapshot.attributes.resolve_texts(os="linux", appliance=appliance.name, rack="", host="")
+        generation = choose_distribution(self._front_end.store, named.get("distribution", "").strip())
+        current = self._find_current(generation, appliance.graph, snapshot)
+        host = Host(appliance.name, appliance.name, appliance.membership, 0, 0)
+        return generation, _Asked(host, _of_graph(appliance), {}, current)
 
     def _ask(self, name: str) -> _Asked:
         with self._front_end.database.reading() as connection:
@@ -322,6 +348,13 @@ def _read_snapshot(connection: "Connection", generation: int) -> _Snapshot:
         appliances={appliance.name: appliance for appliance in list_appliances(connection)},
         shared=_shared(attributes),
     )
+
+
+def is_hidden(name: str, value: str, secret: Collection[str]) -> bool:
+    """Whether the value of an attribute is not shown: `secret` are those declared so; others count by their names."""
+    if not value or value.lower() in _NO_SECRETS:
+        return False
+    return name in secret or is_secret_name(name)
 
 
 def secret_names(workspace: Workspace) -> frozenset[str]:

@@ -25,6 +25,10 @@ INSTALL_POOL = "install"
 _SECONDS = 90.0
 _UPLOAD_SECONDS = 1800.0
 _SAVE_SECONDS = 1800.0
+_COPY_SECONDS = 6 * 3600.0
+# Of the emulator of each machine, and what a host keeps at least, in MiB; as the container's own hook has them.
+_OVERHEAD = 256
+_LEAST_KEPT = 2048
 _STATES = {
     "running": DomainState.ACTIVE,
     "idle": DomainState.ACTIVE,
@@ -53,6 +57,7 @@ class VirshDriver:
     is_xen: bool
     disk_folder: str = "/state/partition1/vm/disks"
     seconds: float = _SECONDS
+    host_memory: int | None = None
     _pools: dict[str, _Pool] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -68,9 +73,23 @@ class VirshDriver:
     def free_memory(self) -> int:
         if self.is_xen:
             return _number(self._run(("freecell",)), r"Total:\s*(\d+) KiB", "freecell") // 1024
-        shown = self._run(("nodememstats",))
-        free = _number(shown, r"free\s*:\s*(\d+) KiB", "nodememstats")
-        return (free + _number(shown, r"cached\s*:\s*(\d+) KiB", "nodememstats")) // 1024
+        # What the hook on the container counts too, which has the last word: see the node vm-memory.
+        total = self._total_memory()
+        shown = self._run(("domstats", "--balloon", "--list-active"))
+        used = [int(number) // 1024 + _OVERHEAD for number in re.findall(r"balloon\.maximum=(\d+)", shown)]
+        return max(0, total - self._kept_of(total) - sum(used) - _OVERHEAD)
+
+    def kept_memory(self) -> int:
+        if self.is_xen:
+            shown = self._run(("dominfo", "Domain-0"))
+            return _number(shown, r"Used memory:\s*(\d+) KiB", "dominfo") // 1024
+        return self._kept_of(self._total_memory())
+
+    def _total_memory(self) -> int:
+        return _number(self._run(("nodeinfo",)), r"Memory size:\s*(\d+) KiB", "nodeinfo") // 1024
+
+    def _kept_of(self, total: int) -> int:
+        return max(total // 10, _LEAST_KEPT) if self.host_memory is None else self.host_memory
 
     def free_disk(self) -> int:
         return self._pool(self.disk_folder).available
@@ -92,6 +111,31 @@ class VirshDriver:
         # A logical volume has its room from the start; a file gets it as it is written.
         words += ["--format", "raw", "--allocation", "0"] if disk.kind == "file" else []
         self._run(tuple(words))
+
+    def remove_disks(self, disks: Sequence[GuestDisk]) -> None:
+        for disk in disks:
+            place = PurePosixPath(disk.path)
+            pool = self._pool(str(place.parent))
+            if place.name in self._volumes(pool.name):
+                self._run(("vol-delete", place.name, "--pool", pool.name))
+
+    def fetch_disk(self, disk: GuestDisk, to: Path) -> None:
+        place = PurePosixPath(disk.path)
+        pool = self._pool(str(place.parent))
+        self._volumes(pool.name)
+        self._run(("vol-download", place.name, str(to), "--pool", pool.name, "--sparse"), seconds=_COPY_SECONDS)
+
+    def send_disk(self, disk: GuestDisk, source: Path) -> None:
+        place = PurePosixPath(disk.path)
+        pool = self._pool(str(place.parent))
+        there = self._volumes(pool.name)
+        if disk.kind == "file" and place.name in there:
+            self._run(("vol-delete", place.name, "--pool", pool.name))
+        if disk.kind == "file" or place.name not in there:
+            size = str(max(disk.size, source.stat().st_size))
+            how = ("--format", "raw", "--allocation", "0") if disk.kind == "file" else ()
+            self._run(("vol-create-as", pool.name, place.name, size, *how))
+        self._run(("vol-upload", place.name, str(source), "--pool", pool.name, "--sparse"), seconds=_COPY_SECONDS)
 
     def put_installer(self, name: str, installer: Installer) -> BootPlace:
         places = []
@@ -147,6 +191,9 @@ class VirshDriver:
         if self.states().get(name, DomainState.UNDEFINED).is_on:
             self._run(("shutdown", name))
 
+    def reboot(self, name: str) -> None:
+        self._run(("reboot", name))
+
     def pause(self, name: str) -> None:
         self._run(("suspend", name))
 
@@ -169,11 +216,7 @@ class VirshDriver:
             pool = self._pool(CONFIG_FOLDER)
             if name in self._volumes(pool.name):
                 self._run(("vol-delete", name, "--pool", pool.name))
-        for disk in disks:
-            place = PurePosixPath(disk.path)
-            pool = self._pool(str(place.parent))
-            if place.name in self._volumes(pool.name):
-                self._run(("vol-delete", place.name, "--pool", pool.name))
+        self.remove_disks(disks)
 
     def console_argv(self, name: str) -> tuple[str, ...]:
         return ("virsh", "-c", self.uri, "console", name)

@@ -22,6 +22,12 @@ _OPTIONS = re.compile(r"Checked with `(--[^`]+)`")
 _BESIDE_ROLLS = ("site.yaml", "names.tsv")
 
 NOT_SHOWN = {
+    "ANSWER": "only `rollbuild init` tells it (tests/cli/test_init.py)",
+    "BOOT-DISTRIBUTION": "only the front end tells it (tests/frontend/configuration)",
+    "BOOT-NETWORK": "only the front end tells it (tests/frontend/configuration)",
+    "COMMAND": "only `rocks load` tells it (tests/cli/test_rocks_load.py)",
+    "SITE": "only `rocks add frontend` tells it (tests/cli/test_rocks_change.py)",
+    "WORDS": "only `rocks load` tells it (tests/cli/test_rocks_load.py)",
     "BOOT-ARGUMENT": "needs a distribution (tests/cli/test_netboot.py)",
     "BOOT-HOST": "needs a file of hosts, and a distribution (tests/cli/test_netboot.py)",
     "BOOT-LOADER": "needs a distribution without boot loaders (tests/cli/test_netboot.py)",

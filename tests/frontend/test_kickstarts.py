@@ -33,6 +33,7 @@ from rollbuild.frontend.kickstarts import own_attributes, service_attributes
 from rollbuild.frontend.templatedata import describe_hosts, primary_interface, read_template_data
 from rollbuild.language import AttributeSet
 from rollbuild.rolls import Store
+from rollbuild.workspace import make_workspace
 from tests.conftest import Outcome
 from tests.frontend.service.conftest import (
     HOST,
@@ -180,7 +181,7 @@ def test_an_appliance_of_the_database_alone(service: Service) -> None:
 
 def test_one_compile_for_many_requests(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = {"read": 0, "check": 0}
-    real, check = kickstarts.make_workspace, KickstartMaker._check
+    real, check = make_workspace, KickstartMaker._check
 
     def count(*arguments: Any, **named: Any) -> Any:
         counts["read"] += 1
@@ -214,7 +215,12 @@ def test_what_is_wrong_for_all_is_looked_at_twice_at_most(service: Service, monk
     service.set("appliance", "compute", "size", "many")
     checks = []
     check = KickstartMaker._check
-    monkeypatch.setattr(KickstartMaker, "_check", lambda *arguments: checks.append(1) or check(*arguments))
+
+    def count(*arguments: Any) -> Any:
+        checks.append(arguments)
+        return check(*arguments)
+
+    monkeypatch.setattr(KickstartMaker, "_check", count)
     for host in (HOST, OTHER, "compute-0-2", HOST, OTHER):
         with pytest.raises(FindingsError, match="size: must be a whole number"):
             service.work.maker.render(host)

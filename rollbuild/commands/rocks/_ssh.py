@@ -181,7 +181,9 @@ def _written_options(way: Way, hosts: Sequence[str]) -> Iterator[list[str]]:
         lines.append(f'  GlobalKnownHostsFile /etc/ssh/ssh_known_hosts "{known}"')
     # What a file named with -F does not include, ssh does not read.
     lines += [
-        f'Include "{file}"' for file in (Path.home() / ".ssh/config", Path("/etc/ssh/ssh_config")) if file.is_file()
+        f'Include "{file}"'
+        for file in (Path(os.path.expanduser("~/.ssh/config")), Path("/etc/ssh/ssh_config"))
+        if file.is_file()
     ]
     with tempfile.TemporaryDirectory(prefix="rollbuild-ssh-") as folder:
         file = Path(folder, "config")

@@ -1,5 +1,6 @@
 """`rocks run host`: a command on many hosts at once."""
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ def _run(call: Call) -> int:
         raise RollbuildError("must supply a command", hint=hint, exit_code=USAGE)
     way_program = find_ssh(call.parameters["ssh"])
     with call.reading() as connection:
+        if not call.arguments:
+            _refuse_hosts(call, connection, command)
         hosts = call.select_hosts(connection)
         left_out = _unmanaged(call, connection, hosts) if call.flag("managed") else {}
         addresses = find_addresses(connection, hosts)
@@ -79,6 +82,16 @@ def find_addresses(connection: "Connection", hosts: Sequence[str]) -> dict[str, 
         if interface.address and (interface.network == "private" or interface.host not in found):
             found[interface.host] = interface.address
     return found
+
+
+def _refuse_hosts(call: Call, connection: "Connection", command: str) -> None:
+    """A command that names hosts was forgotten after them: it would run on all hosts."""
+    try:
+        call.select_hosts(connection, [command])
+    except RollbuildError:
+        return
+    hint = f"rocks run host {shlex.quote(command)} COMMAND"
+    raise RollbuildError(f"{command} names hosts, and there is no command for them", hint=hint, exit_code=USAGE)
 
 
 def _unmanaged(call: Call, connection: "Connection", hosts: Sequence[str]) -> dict[str, str]:

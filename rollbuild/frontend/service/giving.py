@@ -22,8 +22,14 @@ _FINDINGS = 20
 def give_by_name(work: Work, name: str, asker: Asker, *, records: bool = True) -> Response:
     """The Kickstart of a host that asks for itself. Raises Refused."""
     with work.front_end.database.reading() as c:
-        host_to_install(c, name)
         refuse_stranger(c, name, asker)
+    try:
+        with work.front_end.database.reading() as c:
+            host_to_install(c, name)
+    except Refused:
+        if records:
+            work.mend_boot_files(name)
+        raise
     return _give(work, name, asker, records=records)
 
 

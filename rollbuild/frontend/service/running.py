@@ -4,7 +4,8 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -28,12 +29,11 @@ def run_service(
     front_end: FrontEnd, listening: Listening, files: Path | None = None, *, tell: Callable[[str], object] | None = None
 ) -> None:
     """What `rollbuild.frontend.serve` does."""
-    _log_to_stderr()
     for path in filter(None, (listening.certificate, listening.key)):
         with explained("cannot read", path):
             path.open("rb").close()
     config = make_config(make_app(front_end, files), listening)
-    with _bind(listening) as bound:
+    with _logging(), _bind(listening) as bound:
         _load(config, listening)
         _follow_up(front_end)
         if tell is not None:
@@ -99,13 +99,18 @@ def _follow_up(front_end: FrontEnd) -> None:
         log.error("the configuration is not up to date: %s", problem.message)
 
 
-def _log_to_stderr() -> None:
-    """Lines for the journal, which adds the time itself."""
+@contextmanager
+def _logging() -> Iterator[None]:
+    """Lines on standard error, for the journal, which adds the time itself."""
     handler = logging.StreamHandler(sys.stderr)
     shows_time = not os.environ.get("JOURNAL_STREAM")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s" if shows_time else "%(message)s"))
-    for name, level in (("rollbuild", logging.INFO), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers[:] = [handler]
+    loggers = [logging.getLogger("rollbuild"), logging.getLogger("uvicorn")]
+    for logger, level in zip(loggers, (logging.INFO, logging.WARNING), strict=True):
+        logger.addHandler(handler)
         logger.setLevel(level)
-        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)

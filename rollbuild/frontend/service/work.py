@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rollbuild.service")
 INSTALL = "install"
+MENDED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,23 @@ class Work:
     maker: KickstartMaker
     clock: Callable[[], float] = time.time
     _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _mended: dict[str, float] = field(default_factory=dict, repr=False)
 
     @contextmanager
     def recording(self) -> "Iterator[Connection]":
         """A connection to note something about installs with: see `Database.recording`."""
         with self._turn, self.front_end.database.recording() as c:
             yield c
+
+    def mend_boot_files(self, host: str) -> None:
+        """Write a host's boot files again, once a minute at most: it asks for an install that it is not to have, so
+        they are older than the database. Whatever wrote them last was cut off."""
+        from rollbuild.frontend import apply_boot_files
+
+        now = self.clock()
+        if now - self._mended.get(host, 0.0) >= MENDED_SECONDS:
+            self._mended[host] = now
+            apply_boot_files(self.front_end, (host,))
 
 
 def host_to_install(c: "Connection", name: str) -> Host:

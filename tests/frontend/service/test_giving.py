@@ -128,6 +128,17 @@ def test_after_three_attempts_a_host_is_held_and_starts_from_its_disk(service: S
     assert service.ask("GET", f"/ks/{HOST}").status_code == 200
 
 
+def test_a_host_whose_boot_files_are_stale_gets_new_ones(service: Service) -> None:
+    """The process died after the database knew that it is installed, and the host starts its installer again."""
+    service.order(HOST, "os")
+    assert "ks/compute-0-0" in boot_files(service)
+    assert service.ask("GET", f"/ks/{HOST}", of="10.1.200.7").status_code == 403
+    assert service.ask("HEAD", f"/ks/{HOST}").status_code == 403
+    assert "ks/compute-0-0" in boot_files(service)
+    assert service.ask("GET", f"/ks/{HOST}").status_code == 403
+    assert "ks/compute-0-0" not in boot_files(service)
+
+
 def boot_files(service: Service) -> str:
     """What loaders read for HOST."""
     tree = service.root / "export/install/netboot"

@@ -251,7 +251,7 @@ def test_kills_at_any_moment_lose_nothing(root: Path) -> None:
         with serving(process):
 
             def kill() -> None:
-                time.sleep(random.uniform(0.05, 1.0))
+                time.sleep(random.uniform(0.1, 3.0))
                 process.kill()
                 process.start()
 
@@ -269,7 +269,7 @@ def test_two_instances_on_postgresql(root: Path, postgresql: Callable[[], str]) 
         with serving(first, second):
 
             def kill() -> None:
-                time.sleep(random.uniform(0.1, 1.5))
+                time.sleep(random.uniform(0.1, 3.0))
                 victim = random.choice((first, second))
                 victim.kill()
                 victim.start()

@@ -1,0 +1,194 @@
+"""Machines: what the database intends with VMs, together with how their containers are reached."""
+
+import re
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from rollbuild.cluster import (
+    Host,
+    Install,
+    Interface,
+    VirtualMachine,
+    VmDisk,
+    find_host,
+    find_install,
+    find_vm,
+    list_interfaces,
+    resolve_attributes,
+    resolve_many,
+    set_vm,
+)
+from rollbuild.errors import BUSY, RollbuildError
+from rollbuild.files import locked, system_path
+from rollbuild.vm.driver import Driver
+from rollbuild.vm.drivers import ContainerSettings, make_driver, read_settings
+from rollbuild.vm.values import DomainState, Guest, GuestDisk, GuestInterface, Installer, VirtType
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+ADDED, INSTALLING, RUNNING, STOPPED, SAVED = "added", "installing", "running", "stopped", "saved"
+"""What was last intended with a VM; "" where nothing is known of it, as after `rocks load`."""
+
+_LOCKS = "/run/rollbuild"
+_GB = 10**9
+_READ_ONLY = re.compile(r"r(?!.*w)")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A VM: `vm.state` and `host.boot_action` are what is intended, and what its container says is what is."""
+
+    host: Host
+    vm: VirtualMachine
+    interfaces: tuple[Interface, ...]
+    settings: ContainerSettings
+    install: Install | None = None
+
+    @property
+    def name(self) -> str:
+        return self.host.name
+
+    @property
+    def container(self) -> str:
+        return self.vm.container
+
+    @property
+    def disks(self) -> tuple[GuestDisk, ...]:
+        return tuple(_guest_disk(disk) for disk in self.vm.disks)
+
+    @property
+    def saved_state(self) -> GuestDisk:
+        """Where its memory is kept while it is saved: beside its first disk of a file."""
+        folder = next(
+            (str(PurePosixPath(disk.path).parent) for disk in self.vm.disks if disk.kind == "file"),
+            self.settings.disk_folder,
+        )
+        return GuestDisk(f"{folder}/{self.name}.saved", "saved", self.vm.memory << 20)
+
+    @property
+    def installs(self) -> bool:
+        """Whether it is to install when it starts."""
+        return self.host.boot_action == "install"
+
+    def guest(self, virt_type: VirtType) -> Guest:
+        """The machine as its container is told of it."""
+        return Guest(
+            name=self.name,
+            virt_type=virt_type,
+            memory=self.vm.memory,
+            cpus=self.host.cpus,
+            disks=self.disks,
+            interfaces=tuple(
+                GuestInterface(one.mac, self.settings.bridge_of(one.network, one.vlan))
+                for one in self.interfaces
+                if one.mac
+            ),
+            arch=self.host.arch,
+            is_emulated=self.settings.is_emulated,
+        )
+
+
+def _guest_disk(disk: VmDisk) -> GuestDisk:
+    # The path of a block device is from /dev on.
+    path = disk.path if disk.kind == "file" or disk.path.startswith("/") else f"/dev/{disk.path}"
+    return GuestDisk(path, disk.device, disk.size_gb * _GB, disk.kind, not _READ_ONLY.match(disk.mode))
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What the life of VMs needs from outside: the database's transactions, drivers, and installers.
+
+    `writing` is for what is configuration (audited), `recording` for states of VMs. `make_installer` is given a host,
+    the token of its Kickstart's URL and how it is virtualized; `find_release` the release that a host installs, ""
+    where that is not known. All of them are called by several threads.
+    """
+
+    reading: "Callable[[], AbstractContextManager[Connection]]"
+    writing: "Callable[[], AbstractContextManager[Connection]]"
+    recording: "Callable[[], AbstractContextManager[Connection]]"
+    make_installer: Callable[[str, str, VirtType], Installer]
+    find_release: Callable[[str], str] = lambda host: ""
+    make_driver: Callable[[ContainerSettings], Driver] = make_driver
+    clock: Callable[[], float] = time.time
+
+    def read(self, name: str) -> Machine:
+        """The machine as the database has it now. Raises RollbuildError."""
+        with self.reading() as c:
+            return read_machine(c, name)
+
+    def choose_virt_type(self, machine: Machine) -> VirtType:
+        """How it is virtualized. Raises RollbuildError."""
+        wanted = machine.vm.virt_type
+        known = wanted or machine.settings.virt_type or not machine.settings.is_xen
+        return machine.settings.choose_virt_type(wanted, "" if known else self.find_release(machine.name))
+
+    def note(self, machine: Machine, state: str) -> Machine:
+        """Keep what is intended with it."""
+        if machine.vm.state == state:
+            return machine
+        with self.recording() as c:
+            return replace(machine, vm=set_vm(c, machine.name, state=state))
+
+
+def read_machine(c: "Connection", name: str) -> Machine:
+    """Raises RollbuildError for a host that is no VM, and for attributes of its container that cannot be."""
+    vm = find_vm(c, name)
+    return Machine(
+        find_host(c, name),
+        vm,
+        list_interfaces(c, (name,)),
+        container_settings(c, vm.container),
+        find_install(c, host=name),
+    )
+
+
+def container_settings(c: "Connection", container: str) -> ContainerSettings:
+    """The settings of a container. Raises RollbuildError."""
+    return read_settings(
+        container, {name: value for name, (value, _) in resolve_attributes(c, container).items()}
+    )
+
+
+def many_settings(c: "Connection", containers: Collection[str]) -> dict[str, ContainerSettings]:
+    """The same for several at once."""
+    return {
+        name: read_settings(name, {key: value for key, (value, _) in values.items()})
+        for name, values in resolve_many(c, containers)
+    }
+
+
+@contextmanager
+def held(name: str) -> Iterator[None]:
+    """Keep other commands from the machine meanwhile. Raises RollbuildError, exit code BUSY."""
+    folder = system_path(_LOCKS)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(folder / f"vm-{name}.lock", f"working on {name}"):
+            yield
+    except RollbuildError as problem:
+        if problem.exit_code == BUSY and problem.message.endswith(f"working on {name}"):
+            raise RollbuildError(
+                f"another command works on {name}", hint="try again when it is done", exit_code=BUSY
+            ) from None
+        raise
+
+
+def settle(workplace: Workplace, driver: Driver, machine: Machine, state: DomainState) -> Machine:
+    """Bring a command that was cut off to its end, as far as it can be seen.
+
+    A machine that runs has no saved state, whatever is in a file: it would bring back what its disk is not any more.
+    """
+    if machine.vm.state == SAVED and state.is_on:
+        driver.remove_disks((machine.saved_state,))
+        return workplace.note(machine, RUNNING)
+    return machine
+
+
+def show_time(seconds: float) -> str:
+    """The time of day here, as 14:02."""
+    return time.strftime("%H:%M", time.localtime(seconds))
