@@ -62,8 +62,9 @@ def next_rank(c: Connection, appliance: str, rack: int) -> int:
 def next_mac(c: Connection) -> str:
     """The first free MAC for a VM, in the range that follows from the front end's public address.
 
-    That of a VM which was removed is not given out for a day: switches and leases remember it. The global attribute `vm_mac_base_addr` names the first of the range, where it is set. Raises RollbuildError where
-    there is neither, or the 4,194,304 MACs of the range are used up.
+    That of a VM which was removed is not given out for a day: switches and leases remember it. The global attribute
+    `vm_mac_base_addr` names the first of the range, where it is set. Raises RollbuildError where there is neither, or
+    the 4,194,304 MACs of the range are used up.
     """
     base = int(_mac_base(c).replace(":", ""), 16)
     alike = _interfaces.c.mac.startswith(_spell(base)[:8], autoescape=True)

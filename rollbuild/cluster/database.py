@@ -36,8 +36,10 @@ _MARK = update(schema.hosts).where(schema.hosts.c.name == bindparam("host")).val
 class Database:
     """A database that is open, with the schema of this rollbuild. Its methods may be called by many threads."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, is_new: bool = False) -> None:
         self._engine = engine
+        self.is_new = is_new
+        """Whether it was made when it was opened."""
         weakref.finalize(self, engine.dispose)
         event.listen(engine, "after_cursor_execute", _count_changes)
 
@@ -113,7 +115,7 @@ def open_database(url: str | None = None, *, wait_seconds: float = 10.0) -> Data
     """
     engine = make_engine(parse_url(url or find_database_url()), wait_seconds)
     try:
-        prepare_schema(engine)
+        is_new = prepare_schema(engine)
     except DBAPIError as problem:
         refusal = explain(problem, engine)
         engine.dispose()
@@ -121,7 +123,7 @@ def open_database(url: str | None = None, *, wait_seconds: float = 10.0) -> Data
     except BaseException:
         engine.dispose()
         raise
-    return Database(engine)
+    return Database(engine, is_new=is_new)
 
 
 def find_database_url() -> str:

@@ -17,8 +17,8 @@ from rollbuild.files import explained
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def prepare_schema(engine: Engine) -> None:
-    """Bring a database to the schema of this rollbuild, in one transaction.
+def prepare_schema(engine: Engine) -> bool:
+    """Bring a database to the schema of this rollbuild, in one transaction; whether it was made for that.
 
     A copy of an older SQLite database is kept beside it. Raises RollbuildError: REFUSED for one of a newer rollbuild or
     of another program, DISK, MISSING_PROGRAM (alembic).
@@ -27,7 +27,7 @@ def prepare_schema(engine: Engine) -> None:
         with connection.begin():
             found = _revision(connection)
         if found == schema.REVISION:
-            return
+            return False
         if found > schema.REVISION:
             raise _newer(connection, engine)
         # Tables are rebuilt by migrations of SQLite, while others refer to them; it ignores this inside a transaction.
@@ -36,13 +36,15 @@ def prepare_schema(engine: Engine) -> None:
             with connection.execution_options(**{WRITES: True}).begin():
                 # Another process may have done it meanwhile.
                 found = _revision(connection)
-                if not found:
+                is_new = not found
+                if is_new:
                     _make(connection)
                 elif found < schema.REVISION:
                     _copy(engine, found)
                     _migrate(connection)
         finally:
             _set_foreign_keys(connection, "ON")
+    return is_new
 
 
 def _revision(c: Connection) -> str:

@@ -16,6 +16,7 @@ from rollbuild.frontend.configuration import (
     diff_configuration,
     plan_configuration,
 )
+from rollbuild.frontend.directboot import installed_release, make_direct_boot
 from rollbuild.frontend.discovery import Holder, find_holder
 from rollbuild.frontend.kickstarts import KickstartMaker, kickstart_url
 from rollbuild.frontend.place import FrontEnd, Installer, choose_distribution, open_front_end
@@ -40,7 +41,9 @@ __all__ = [
     "discovery",
     "ensure_applied",
     "find_holder",
+    "installed_release",
     "kickstart_url",
+    "make_direct_boot",
     "open_front_end",
     "parse_listen",
     "plan_configuration",

@@ -93,7 +93,8 @@ def update_tree(
     if changing:
         # Should this run be stopped, the next one knows which files are the tree's, and that it cannot be sure of them.
         _write_record(tree, {**had, **changing}, {"images": [*dict.fromkeys((*before.images, *images))]}, sync)
-    for folder, items in waiting.items():
+    # A folder before those in it: one that is new is then made with all its files at once.
+    for folder, items in sorted(waiting.items(), key=lambda item: item[0].count("/")):
         write_public(tree, folder, items, sync=sync and len(changing) <= _FEW)
         if advance is not None:
             advance(len(items))

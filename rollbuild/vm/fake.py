@@ -29,8 +29,10 @@ _FRESH: Mapping[str, Any] = {
     "faults": {},
 }
 
-STEPS = ("make_disk", "put_installer", "put_config", "start", "stop", "remove_domain", "remove_disk")
-STEPS += ("save", "restore", "fetch_disk", "send_disk")
+STEPS = (
+    *("make_disk", "put_installer", "put_config", "start", "stop", "remove_domain", "remove_disk"),
+    *("save", "restore", "fetch_disk", "send_disk"),
+)
 """After which of its steps a fake can have the process killed."""
 
 
@@ -242,7 +244,8 @@ class FakeDriver:
 
     def _read(self) -> dict[str, Any]:
         found = json.loads(read_limited(self.file, _LIMIT)) if self.file.exists() else {}
-        return json.loads(json.dumps(dict(_FRESH))) | found
+        fresh: dict[str, Any] = json.loads(json.dumps(dict(_FRESH)))
+        return fresh | found
 
 
 def _free_memory(data: Mapping[str, Any]) -> int:

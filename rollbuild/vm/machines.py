@@ -149,9 +149,7 @@ def read_machine(c: "Connection", name: str) -> Machine:
 
 def container_settings(c: "Connection", container: str) -> ContainerSettings:
     """The settings of a container. Raises RollbuildError."""
-    return read_settings(
-        container, {name: value for name, (value, _) in resolve_attributes(c, container).items()}
-    )
+    return read_settings(container, {name: value for name, (value, _) in resolve_attributes(c, container).items()})
 
 
 def many_settings(c: "Connection", containers: Collection[str]) -> dict[str, ContainerSettings]:

@@ -1,20 +1,19 @@
 """Moving machines to other containers: cold, with what they have in memory and on their disks."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from rollbuild.cluster import VmDisk, next_slice, set_host, set_vm
+from rollbuild.cluster import VmDisk, next_slice, set_vm
 from rollbuild.errors import RollbuildError
 from rollbuild.files import system_path
 from rollbuild.vm.driver import Driver
-from rollbuild.vm.installing import start_one
-from rollbuild.vm.machines import ADDED, INSTALLING, SAVED, Machine, Workplace, container_settings, held, settle
+from rollbuild.vm.machines import INSTALLING, SAVED, Machine, Workplace, container_settings, held, settle
 from rollbuild.vm.parallel import Report, Result, each
 from rollbuild.vm.room import Room
 from rollbuild.vm.running import restore_one, save_one
-from rollbuild.vm.values import DomainState, GuestDisk, VirtType
+from rollbuild.vm.values import DomainState, GuestDisk
 
 _STAGE = "/var/lib/rollbuild/moving"
 
@@ -53,8 +52,12 @@ def _move(workplace: Workplace, machine: Machine, to: str, *, overcommits: bool,
         raise RollbuildError(
             f"{to} runs a machine {name} already", hint="it is none of the database's: look at it, and end it there"
         )
-    new = _machine_there(machine, settings.disk_folder, to)
-    new = replace(new, settings=settings)
+    new = replace(_machine_there(machine, settings.disk_folder, to), settings=settings)
+    if new.disks != machine.disks and (state.is_on or machine.vm.state == SAVED):
+        raise RollbuildError(
+            f"{name} would have its disks elsewhere on {to}, which its saved state does not know",
+            hint=f"move it when it is off: rocks stop host vm {name} action=shutdown",
+        )
     room = Room(target)
     if state.is_on:
         room.take_memory(new, is_forced=is_forced)
@@ -74,16 +77,12 @@ def _move(workplace: Workplace, machine: Machine, to: str, *, overcommits: bool,
     # From here on nothing can start it on the old container but this database.
     source.remove(name)
     with workplace.writing() as c:
-        rack_and_rank = _place_of(workplace, to)
-        set_host(c, name, rack=rack_and_rank[0], rank=rack_and_rank[1])
         set_vm(c, name, container=to, slice=number, disks=new.vm.disks)
     moved = workplace.read(name)
     source.remove_disks((*machine.disks, machine.saved_state))
     if state.is_on:
         lines.append(f"Restarting the VM on {to}.")
         restore_one(workplace, target, moved, is_forced=is_forced)
-    elif moved.vm.state == ADDED:
-        lines.append(f"{name} is on {to} now.")
     return Report(tuple(lines))
 
 
@@ -94,3 +93,14 @@ def _machine_there(machine: Machine, folder: str, to: str) -> Machine:
         path = f"{folder}/{PurePosixPath(disk.path).name}" if disk.kind == "file" else disk.path
         disks.append(replace(disk, path=path))
     return replace(machine, vm=replace(machine.vm, container=to, disks=tuple(disks)))
+
+
+def _copy(source: Driver, target: Driver, old: GuestDisk, new: GuestDisk) -> None:
+    """Through a sparse file of this machine: containers do not let each other in."""
+    stage = system_path(_STAGE)
+    stage.mkdir(parents=True, exist_ok=True)
+    stage.chmod(0o700)
+    with tempfile.TemporaryDirectory(dir=stage) as folder:
+        copy = Path(folder, "disk")
+        source.fetch_disk(old, copy)
+        target.send_disk(new, copy)

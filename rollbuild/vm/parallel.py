@@ -99,9 +99,7 @@ class Crew:
             return self._results[name]
 
 
-def each(
-    machines: Sequence[tuple[str, str]], work: Callable[[str, str], Report]
-) -> Iterator[Result]:
+def each(machines: Sequence[tuple[str, str]], work: Callable[[str, str], Report]) -> Iterator[Result]:
     """Call `work(machine, container)` for each (machine, container); see `Crew`."""
 
     def visit(container: str, names: Sequence[str], crew: Crew) -> None:

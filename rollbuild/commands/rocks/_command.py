@@ -150,6 +150,7 @@ class Call:
             from rollbuild.cluster import open_database
 
             self._database = open_database(self.database_url)
+            self._tell_of_new(self._database)
         return self._database
 
     @property
@@ -160,7 +161,13 @@ class Call:
 
             self.close()
             self._front_end = open_front_end(self.database_url, Path(self.store) if self.store else None)
+            self._tell_of_new(self._front_end.database)
         return self._front_end
+
+    def _tell_of_new(self, database: "Database") -> None:
+        if database.is_new:
+            # On a machine that was thought to be the front end, this says why nothing is there.
+            self.console.say(f"made a new, empty database: {database.path or database.url}")
 
     def close(self) -> None:
         """Close what was opened."""

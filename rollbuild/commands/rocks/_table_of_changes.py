@@ -10,6 +10,7 @@ _NETWORK = f"{_HERE}.add_network"
 _REMOVE = f"{_HERE}.remove_host"
 _ROLL = f"{_HERE}.roll"
 _ROUTE = f"{_HERE}.add_route"
+_RUN_VM = f"{_HERE}.run_vm"
 
 CHANGES = {
     "add appliance": (f"{_NETWORK}:APPLIANCE", "Add a kind of host."),
@@ -23,6 +24,7 @@ CHANGES = {
     "add host attr": (f"{_ATTR}:ADD_HOST", "Add an attribute of hosts."),
     "add host interface": (f"{_ADD_HOST}:INTERFACE", "Add an interface to a host."),
     "add host route": (f"{_ROUTE}:ADD_HOST", "Add a route of hosts."),
+    "add host vm": (f"{_HERE}.add_vm:VM", "Add VMs to a VM container."),
     "add network": (f"{_NETWORK}:NETWORK", "Add a network."),
     "add os attr": (f"{_ATTR}:ADD_OS", "Add an attribute of the hosts of an OS."),
     "add os route": (f"{_ROUTE}:ADD_OS", "Add a route of the hosts of an OS."),
@@ -31,12 +33,16 @@ CHANGES = {
     "add roll": (f"{_ROLL}:ADD", "Bring rolls into the store."),
     "add route": (f"{_ROUTE}:ADD", "Add a route of all hosts."),
     "create distro": (f"{_ROLL}:CREATE_DISTRO", "Make a new generation of a distribution."),
+    "create host vm": (f"{_RUN_VM}:CREATE", "Install VMs."),
     "disable roll": (f"{_ROLL}:DISABLE", "Leave rolls out of the next distribution."),
     "dump": (f"{_HERE}.dump:DUMP", "Write the commands that make this cluster."),
+    "dump host vm": (f"{_HERE}.list_vm:DUMP", "Write the commands that make VMs of hosts."),
     "enable roll": (f"{_ROLL}:ENABLE", "Have rolls in the next distribution."),
     "export": (f"{_HERE}.exchange:EXPORT", "Write the cluster as YAML, or its hosts as CSV."),
     "import": (f"{_HERE}.exchange:IMPORT", "Show what differs from a file, and make it so."),
     "load": (f"{_HERE}.dump:LOAD", "Run the commands of a dump."),
+    "move host vm": (f"{_HERE}.move_vm:MOVE", "Move a VM to another container."),
+    "pause host vm": (f"{_RUN_VM}:PAUSE", "Let VMs stand still."),
     "remove appliance": (f"{_REMOVE}:APPLIANCE", "Remove an appliance without hosts."),
     "remove appliance attr": (f"{_ATTR}:REMOVE_APPLIANCE", "Forget an attribute of an appliance."),
     "remove appliance route": (f"{_ROUTE}:REMOVE_APPLIANCE", "Remove a route of an appliance's hosts."),
@@ -47,6 +53,7 @@ CHANGES = {
     "remove host attr": (f"{_ATTR}:REMOVE_HOST", "Forget an attribute of hosts."),
     "remove host interface": (f"{_REMOVE}:INTERFACE", "Remove an interface of a host."),
     "remove host route": (f"{_ROUTE}:REMOVE_HOST", "Remove a route of hosts."),
+    "remove host vm": (f"{_HERE}.remove_vm:VM", "Remove VMs, with their hosts."),
     "remove network": (f"{_REMOVE}:NETWORK", "Remove a network."),
     "remove os attr": (f"{_ATTR}:REMOVE_OS", "Forget an attribute of the hosts of an OS."),
     "remove os route": (f"{_ROUTE}:REMOVE_OS", "Remove a route of the hosts of an OS."),
@@ -54,7 +61,10 @@ CHANGES = {
     "remove rack route": (f"{_ROUTE}:REMOVE_RACK", "Remove a route of the hosts of a rack."),
     "remove roll": (f"{_ROLL}:REMOVE", "Remove rolls from the store."),
     "remove route": (f"{_ROUTE}:REMOVE", "Remove a route of all hosts."),
+    "restore host vm": (f"{_RUN_VM}:RESTORE", "Let VMs go on that were saved."),
+    "resume host vm": (f"{_RUN_VM}:RESUME", "Let VMs go on that were paused."),
     "run host": (f"{_HERE}.run_host:HOST", "Run a command on many hosts."),
+    "save host vm": (f"{_RUN_VM}:SAVE", "Write the memory of VMs into files, and turn them off."),
     "set appliance": (f"{_NETWORK}:SET_APPLIANCE", "Change an appliance."),
     "set appliance attr": (f"{_ATTR}:SET_APPLIANCE", "Set an attribute of an appliance."),
     "set attr": (f"{_ATTR}:SET", "Set an attribute of all hosts."),
@@ -87,6 +97,8 @@ CHANGES = {
     "set network subnet": (f"{_NETWORK}:SUBNET", "Set the address of a network."),
     "set os attr": (f"{_ATTR}:SET_OS", "Set an attribute of the hosts of an OS."),
     "set rack attr": (f"{_ATTR}:SET_RACK", "Set an attribute of the hosts of a rack."),
+    "start host vm": (f"{_RUN_VM}:START", "Start VMs."),
+    "stop host vm": (f"{_RUN_VM}:STOP", "Stop VMs."),
     "sync config": (f"{_HERE}.sync:CONFIG", "Write all files that are not as the database says."),
     "sync dns": (f"{_HERE}.sync:DNS", "The same as sync config."),
     "sync host network": (f"{_HERE}.sync:NETWORK", "Bring interfaces and routes to hosts that run."),

@@ -6,6 +6,7 @@ _STATE = f"{_HERE}.list_state"
 _ATTR = f"{_HERE}.list_attr"
 _CLUSTER = f"{_HERE}.list_cluster"
 _STORE = f"{_HERE}.list_store"
+_VM = f"{_HERE}.list_vm"
 _REPORT = f"{_HERE}.report_host"
 _FILES = f"{_HERE}.report_files"
 
@@ -28,6 +29,7 @@ LISTS = {
     "list host macs": (f"{_HOST}:MACS", "The MAC addresses of hosts."),
     "list host profile": (f"{_STORE}:PROFILE", "The Kickstart of a host."),
     "list host route": (f"{_HOST}:ROUTE", "All routes of hosts, and the scope each comes from."),
+    "list host vm": (f"{_VM}:VM", "The VMs: container, slice, memory, processors, and how they are."),
     "list membership": (f"{_CLUSTER}:MEMBERSHIP", "The memberships: appliances by the names that people use."),
     "list network": (f"{_CLUSTER}:NETWORK", "The networks."),
     "list os attr": (f"{_ATTR}:OS_ATTR", "Attributes of all hosts of an operating system."),
@@ -43,6 +45,8 @@ REPORTS = {
     "report host dhcpd": (f"{_FILES}:DHCP", "The DHCP server's configuration, as it would be written."),
     "report host interface": (f"{_REPORT}:INTERFACE", "The NetworkManager files of a host's interfaces."),
     "report host route": (f"{_REPORT}:ROUTE", "The static routes of a host."),
+    "report host vm": (f"{_VM}:REPORT", "The file of a VM that xl reads, or the document that libvirt does."),
+    "report host vm config": (f"{_VM}:REPORT_CONFIG", "The document of a VM that libvirt reads."),
     "report nextip": (f"{_REPORT}:NEXT_IP", "The next free address of a network."),
     "report resolv": (f"{_FILES}:RESOLV", "The resolv.conf of the hosts."),
     "report version": (f"{_FILES}:VERSION", "The version of rollbuild."),

@@ -25,7 +25,7 @@ _ESCAPED = re.compile(r'\\([\\"$`])')
 _LIMIT = 256 * 1024 * 1024
 _VERBS = frozenset({"add", "set", "remove"})
 # These use what is beside the database.
-_NOT_LOADED = frozenset({"add roll", "add frontend", "remove roll"})
+_NOT_LOADED = frozenset({"add roll", "add frontend", "remove roll", "remove host vm"})
 
 
 def _dump(call: Call) -> None:

@@ -2,24 +2,40 @@
 
 from rollbuild.commands.rocks._changing import ONE_HOST, find_one_host
 from rollbuild.commands.rocks._command import SOME_HOSTS, Argument, Call, RocksCommand
+from rollbuild.commands.rocks.remove_vm import REMOVING
 from rollbuild.errors import RollbuildError
 
 
-def _remove_host(call: Call) -> None:
+def _remove_host(call: Call) -> int:
     from rollbuild.cluster import find_host, list_vms, remove_host
 
-    with call.writing() as connection:
+    with call.reading() as connection:
         hosts = call.select_hosts(connection)
+        every = list_vms(connection)
         for name in hosts:
             host = find_host(connection, name)
             if host.appliance == "frontend" and not host.is_vm:
                 raise RollbuildError(
                     f"{name} is the front end, and stays", hint="name the other hosts, an appliance or a rack"
                 )
-        # VMs before the containers that hold them, where both are meant.
-        virtual = {vm.host for vm in list_vms(connection)}
-        for name in sorted(hosts, key=lambda host: host not in virtual):
-            remove_host(connection, name)
+            if left := [vm.host for vm in every if vm.container == name and vm.host not in hosts]:
+                count = f"{len(left)} VM{'s' if len(left) > 1 else ''}"
+                raise RollbuildError(
+                    f"{name} still holds {count}: {', '.join(left)}", hint="remove or move the VMs first"
+                )
+    vms = [(vm.host, vm.container) for vm in every if vm.host in hosts]
+    if vms:
+        # Their containers first: what runs there must not be forgotten here.
+        from rollbuild.commands.rocks.remove_vm import remove_vms
+
+        if code := remove_vms(call, vms):
+            return code
+    virtual = {name for name, _ in vms}
+    with call.writing() as connection:
+        for name in hosts:
+            if name not in virtual:
+                remove_host(connection, name)
+    return 0
 
 
 def _remove_interface(call: Call) -> None:
@@ -54,7 +70,9 @@ HOST = RocksCommand(
     "remove host",
     _remove_host,
     arguments=(SOME_HOSTS,),
-    description="Remove hosts, with their interfaces, aliases, attributes and routes. All of them, or none.",
+    parameters=REMOVING,
+    description="Remove hosts, with their interfaces, aliases, attributes and routes. All of them, or none; VMs among "
+    "them are removed first, as `rocks remove host vm` does it.",
     examples=(("rocks remove host compute-0-3", ""), ("rocks remove host rack2", "All hosts of rack 2.")),
     changes=True,
 )

@@ -31,6 +31,9 @@ def _set_vm(call: Call) -> None:
             specs = " ".join(disk.spec for disk in former.disks) if former else ""
             fields["disks"] = _read_disks(specs, given["disksize"])
         if former is not None:
+            if fields.get("container", former.container) != former.container and former.state not in ("", "added"):
+                hint = f"rocks move host vm {host} {fields['container']} takes its disks along"
+                raise RollbuildError(f'"{host}" has its disks on {former.container}', hint=hint)
             set_vm(connection, host, **fields)
             return
         if "container" not in fields:

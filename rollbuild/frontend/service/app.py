@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -62,9 +61,6 @@ def make_app(front_end: FrontEnd, files: Path | None = None, *, work: Work | Non
 
 
 def _pages(work: Work) -> Sequence[BaseRoute]:
-    # The page is a part of its own, which may be missing.
-    if find_spec("rollbuild.frontend.page") is None:
-        return ()
     from rollbuild.frontend.page import page_routes
 
     return page_routes(work.front_end, work.maker)

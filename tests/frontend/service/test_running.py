@@ -150,6 +150,8 @@ class Process:
                 self.port = int(line.rpartition(":")[2])
                 break
         else:
+            self.process.wait(30)
+            self.process.stderr.close()
             pytest.fail("".join(lines))
         self.reader = threading.Thread(target=self.process.stderr.read)
         self.reader.start()
