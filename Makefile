@@ -6,7 +6,7 @@ export PATH := $(or $(PATH),/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 .PHONY: help demo test lint test-boot test-programs rollbuild-roll bench clean setup-demo setup-test
 
 help:
-	@echo 'make demo       compile and check the shipped appliances for el8, el9 and el10'
+	@echo 'make demo       compile and check the shipped appliances for el8, el9 and el10, build the rolls, fill a database'
 	@echo 'make test       lint, then every test that needs no real machine'
 	@echo 'make lint       formatting, lint, types, shell scripts'
 	@echo 'make test-boot  the tests that boot machines, and those that take long'
@@ -47,7 +47,7 @@ clean:
 	find rollbuild tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup-demo:
-	@sh tools/setup.sh lint
+	@sh tools/setup.sh demo
 
 setup-test:
 	@sh tools/setup.sh test

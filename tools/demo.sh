@@ -40,6 +40,26 @@ if [ -n "${ISO:-}" ]; then
     "$rollbuild" distro create demo --os demo-os
 fi
 
+printf '\n== a front end, all below build/demo/front-end\n'
+# What a front end has in /etc, /export and /var lies below this folder; nothing is restarted, no root is needed.
+ROLLBUILD_ROOT=$(pwd)/build/demo/front-end
+export ROLLBUILD_ROOT
+rocks=.venv/bin/rocks
+rm -rf "$ROLLBUILD_ROOT"
+mkdir -p "$ROLLBUILD_ROOT/export/rollbuild"
+export ROLLBUILD_STORE="$ROLLBUILD_ROOT/export/rollbuild"
+if [ -n "${ISO:-}" ]; then
+    export ROLLBUILD_STORE=build/demo/store
+fi
+"$rocks" add frontend attrs=docs/examples/site.yaml rolls=rolls
+"$rocks" add host vm-container-0-0 membership="VM Container"
+"$rocks" add host interface vm-container-0-0 eth0 mac=52:54:00:aa:10:00 ip=10.1.255.254 subnet=private
+"$rocks" add host compute-0-0 membership=Compute cpus=4
+"$rocks" add host interface compute-0-0 eth0 mac=52:54:00:aa:10:01 ip=10.1.255.253 subnet=private
+"$rocks" sync config
+"$rocks" list host
+"$rocks" list host interface
+
 printf '\nThe Kickstarts, one per appliance and release:\n'
 for kickstart in build/demo/el*/*.ks; do
     printf '  %s (%s lines)\n' "$kickstart" "$(wc -l <"$kickstart" | tr -d ' ')"
@@ -47,6 +67,10 @@ done
 cat <<'TEXT'
 The graph, to open in a browser:
   build/demo/graph.html
+
+The files that dnsmasq on that front end would read:
+  build/demo/front-end/etc/rollbuild/hosts
+  build/demo/front-end/etc/rollbuild/dhcp-hosts
 
 What to try next:
   . .venv/bin/activate
@@ -58,4 +82,6 @@ What to try next:
   rollbuild roll add --enable build/demo/rolls/*.x86_64
   rollbuild distro import-os DVD.iso            an EL8, EL9 or EL10 install DVD
   rollbuild distro create cluster --os NAME     all of it in one tree to install from
+  rollbuild init                                questions about your site, answered into site.yaml
+  rocks help                                    what the front end's commands are
 TEXT

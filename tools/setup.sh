@@ -1,6 +1,6 @@
 #!/bin/sh
 # usage: tools/setup.sh EXTRA
-# Makes .venv hold rollbuild and its extra EXTRA (lint, test). Does nothing when that is so already.
+# Makes .venv hold rollbuild and its extra EXTRA (demo, test). Does nothing when that is so already.
 # PYTHON names the Python to use; without it the newest of python3.13, 3.12, 3.11 and python3 that fits.
 set -eu
 

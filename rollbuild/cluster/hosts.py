@@ -99,7 +99,7 @@ def add_host(
     Raises RollbuildError: USAGE for a name or number that cannot be, REFUSED where the name is taken or there is no
     such appliance.
     """
-    check_host_name(c, name, is_vm=is_vm)
+    check_host_name(c, name, is_vm=is_vm, appliance=appliance)
     values = {"rack": rack, "rank": rank, "cpus": cpus, "os": os, "arch": arch, "comment": comment}
     values = {field: _checked(c, field, value) for field, value in values.items()}
     kind = find_appliance(c, appliance).name
@@ -119,8 +119,10 @@ def set_host(c: Connection, name: str, /, **fields: Any) -> Host:
     host = find_host(c, name)
     changes = {}
     for field, value in fields.items():
-        is_name = field == "name"
-        value = check_host_name(c, value, is_vm=host.is_vm, but=host.name) if is_name else _checked(c, field, value)
+        if field == "name":
+            value = check_host_name(c, value, is_vm=host.is_vm, but=host.name, appliance=host.appliance)
+        else:
+            value = _checked(c, field, value)
         if value != getattr(host, field):
             changes[field] = value
     if not changes:

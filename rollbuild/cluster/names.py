@@ -90,15 +90,21 @@ _NAMED = union_all(
 )
 
 
-def check_host_name(c: Connection, name: str, *, is_vm: bool = False, but: str = "") -> str:
+FRONT_END = "frontend"
+
+
+def check_host_name(c: Connection, name: str, *, is_vm: bool = False, but: str = "", appliance: str = "") -> str:
     """The name, where a new host may have it: of the right form, and nothing else in the cluster is called so.
 
-    `but` is the host that is renamed. Raises RollbuildError.
+    `but` is the host that is renamed, `appliance` that of the host: the one front end may be called `frontend`, as the
+    rolls have it by default, since the word means the same host either way. Raises RollbuildError.
     """
     spell_host_name(name, is_vm=is_vm)
     for row in c.execute(_NAMED, {"name": name, "but": but}):
         match row.kind:
             case "appliance":
+                if name == appliance == FRONT_END:
+                    continue
                 raise _refused_name(name, "is an appliance's", "choose another name, as compute-0-0")
             case "host":
                 raise RollbuildError(

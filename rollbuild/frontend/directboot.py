@@ -1,11 +1,11 @@
 """What installs a virtual machine without its firmware: kernel, initrd and arguments, as netboot would give them."""
 
-from rollbuild.cluster import find_primary_interfaces
+from rollbuild.cluster import find_primary_interfaces, list_hosts
 from rollbuild.errors import RollbuildError
 from rollbuild.files import system_path
 from rollbuild.frontend.netboot import TREE, publish_distributions
 from rollbuild.frontend.place import FrontEnd, choose_distribution
-from rollbuild.frontend.site import read_site
+from rollbuild.frontend.site import FRONT_END, read_site
 from rollbuild.frontend.snapshot import read_snapshot
 from rollbuild.media import DirectBoot, direct_boot
 
@@ -20,7 +20,8 @@ def make_direct_boot(front_end: FrontEnd, host: str, url_token: str, *, console:
     the network is not described, or an argument is none that the installer takes.
     """
     with front_end.database.reading() as c:
-        snapshot = read_snapshot(c, (host,))
+        own = [one.name for one in list_hosts(c) if one.appliance == FRONT_END and not one.is_vm]
+        snapshot = read_snapshot(c, (host, *own))
     found = next(one for one in snapshot.hosts if one.name == host)
     values = snapshot.values(found)
     site, _ = read_site(snapshot)
@@ -47,14 +48,14 @@ def make_direct_boot(front_end: FrontEnd, host: str, url_token: str, *, console:
     if not kernel or ":" in kernel or kernel.split()[0] == "localboot":
         # Those of Rocks for VMs (file:///boot/...) are files of the container that it does not have.
         return boot
-    own = [system_path(f"{TREE}/{path}") for path in (kernel, initrd)]
-    for path in own:
+    paths = [system_path(f"{TREE}/{path}") for path in (kernel, initrd)]
+    for path in paths:
         if not path.is_file() or ".." in path.parts:
             raise RollbuildError(
                 f"boot action {label.label}: {path} is not there",
                 hint="put it there, or correct it: rocks add bootaction",
             )
-    return DirectBoot(own[0], own[1], boot.arguments)
+    return DirectBoot(paths[0], paths[1], boot.arguments)
 
 
 def installed_release(front_end: FrontEnd, host: str) -> str:

@@ -40,6 +40,7 @@ _LOADER_FILES = (
     *(f"{folder}/{name}" for folder in ("grub", "EFI/BOOT") for name in ("grubx64.efi", "mmx64.efi")),
     *("grub/shimx64.efi", "EFI/BOOT/BOOTX64.EFI", "ipxe/undionly.kpxe", "ipxe/snponly.efi", "ipxe/ipxe.efi"),
 )
+_LOADER_FOLDERS = ("/usr/share/syslinux", "/usr/share/ipxe")  # Enterprise Linux: syslinux-nonlinux, ipxe-bootimgs
 _SHOWN_HOSTS = 3
 
 
@@ -239,7 +240,8 @@ def make_cluster_tree(
     leading = published.leading
     files: Mapping[str, bytes]
     if leading is not None:
-        found = find_loaders(leading.generation.folder)
+        packages = [path for path in map(system_path, _LOADER_FOLDERS) if path.is_dir()]
+        found = find_loaders(leading.generation.folder, packages)
         files, loaders = found.files, found.loaders
     else:
         paths = {name: folder / name for name in _LOADER_FILES}

@@ -45,8 +45,8 @@ class FakeDriver:
     """A made-up container, kept in FOLDER/CONTAINER.json; see `Driver`.
 
     `faults` in that file: `unreachable` (a reason), `nomem` (MiB that are free), `nodisk` (bytes that are free),
-    `slow` (seconds that every question takes), `crash_after` (one of STEPS: the process is killed when that step is
-    done), `refuse` (step -> what the hypervisor says).
+    `slow` (seconds that every question takes), `crash_after` (one of STEPS, or `any`: the process is killed when that
+    step is done), `refuse` (step -> what the hypervisor says).
     """
 
     container: str
@@ -231,7 +231,7 @@ class FakeDriver:
         self._ask(step)
         with self._changing() as data:
             yield data
-        if data["faults"].get("crash_after") == step:
+        if data["faults"].get("crash_after") in (step, "any"):
             self.die()
 
     @contextmanager

@@ -23,6 +23,8 @@ from rollbuild.vm.room import Room
 from rollbuild.vm.values import DomainState, VirtType
 from rollbuild.vm.virsh import CONFIG_FOLDER
 
+_UNUSED = "unused"
+
 
 def create(
     workplace: Workplace,
@@ -53,7 +55,9 @@ def create(
                     machine = settle(workplace, driver, machine, states.get(name, DomainState.UNDEFINED))
                     _check_create(driver, machine, states.get(name, DomainState.UNDEFINED), is_forced=is_forced)
                     virt_type = workplace.choose_virt_type(machine)
+                    # What would fail without the container fails before it is asked for anything.
                     machine.guest(virt_type)
+                    workplace.make_installer(name, _UNUSED, virt_type)
                     room.take_memory(machine, is_forced=is_forced)
                     room.take_disks(machine, driver.missing_disks(machine.disks), overcommits=overcommits)
                     ready.append((machine, virt_type))
@@ -159,6 +163,7 @@ def start_one(workplace: Workplace, driver: Driver, machine: Machine, *, is_forc
             f"{name} is held: {machine.host.held}", hint=f"when it may install again: rocks create host vm {name}"
         )
     if machine.installs:
+        workplace.make_installer(name, _UNUSED, virt_type)
         room = Room(driver)
         room.take_memory(machine, is_forced=is_forced)
         room.take_disks(machine, driver.missing_disks(machine.disks), overcommits=is_forced)

@@ -13,7 +13,7 @@ _GB = 10**9
 
 @dataclass(slots=True)
 class Room:
-    """What is free on a container, less what was promised of it since: MiB of memory, bytes of disk, None: not asked."""
+    """What is free on a container, less what was promised since: MiB of memory, bytes of disk; None: not asked yet."""
 
     driver: Driver
     memory: int | None = None

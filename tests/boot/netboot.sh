@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # The init of the test guest when it boots from the network. It does with the kernel's arguments what an installer's
 # first stage does: asks DHCP on the interface that BOOTIF names, then fetches what inst.stage2 and inst.ks name.
-# A line each on the console tells what came of it: "GUEST what value".
+# A line each on the console tells what came of it: "GUEST what value". With test.install it goes on as installing.sh.
 /bin/busybox --install -s /bin
 export PATH=/bin
 mount -t proc proc /proc
@@ -62,6 +62,14 @@ udhcpc -i "$chosen" -n -q -t 20 -T 1 -s /bin/leased >/dev/null 2>&1
 say lease "$(cat /tmp/lease)"
 set -- "$@" --header "X-Anaconda-Architecture: $(uname -m)" --header "X-Anaconda-System-Release: rollbuild"
 say tree "$(wget -q -O - "$(argument inst.stage2)/.treeinfo" | sha256sum | cut -c1-64)"
-say kickstart "$(wget -q -O - "$@" "$(argument inst.ks)" | sha256sum | cut -c1-64)"
+if wget -q -O /tmp/kickstart "$@" "$(argument inst.ks)"; then
+    say kickstart "$(sha256sum </tmp/kickstart | cut -c1-64)"
+    if has test.install; then
+        . /installing
+        install
+    fi
+else
+    say kickstart none
+fi
 say done
 poweroff -f

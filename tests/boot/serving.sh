@@ -1,7 +1,7 @@
 #!/bin/sh
 # Has dnsmasq or Kea take the files of a front end that lie below a folder, in a network namespace: what systemd does
 # on a front end. Paths of the files become those below the folder.
-# usage: serving.sh dnsmasq|kea FOLDER NAMESPACE
+# usage: serving.sh dnsmasq|kea FOLDER NAMESPACE; SERVING_WITHOUT: lines of dnsmasq's files that begin so are left out
 set -eu
 kind=$1 root=$2 network=$3
 run=$root/run/$kind
@@ -21,7 +21,7 @@ dnsmasq)
     rm -f "$run/conf"/*
     for file in "$root"/etc/dnsmasq.d/*.conf; do
         sed -e "s#=/etc/rollbuild/#=$root/etc/rollbuild/#" -e "s#=/export/#=$root/export/#" -e '/^resolv-file=/d' \
-            "$file" >"$run/conf/${file##*/}"
+            -e "/^${SERVING_WITHOUT:-resolv-file=}/d" "$file" >"$run/conf/${file##*/}"
     done
     exec ip netns exec "$network" dnsmasq --conf-file=/dev/null --conf-dir="$run/conf" --user=root --no-resolv \
         --pid-file="$run/pid" --dhcp-leasefile="$run/leases" --log-facility="$run/log"

@@ -44,13 +44,16 @@ SLOW = 240  # seconds, where other tests have the processors; 20 are usual
 ON_DISK = "THE LOCAL DISK STARTED"
 
 
-def make_initrd(guest: Guest, folder: Path) -> Path:
-    """The guest's initrd with netboot.sh in it."""
+def make_initrd(guest: Guest, folder: Path, *more: str) -> Path:
+    """The guest's initrd with netboot.sh in it, and with more scripts of this folder."""
     folder.mkdir()
-    (folder / "netboot").write_bytes(Path(__file__).with_name("netboot.sh").read_bytes())
-    (folder / "netboot").chmod(0o755)
+    names = ("netboot", *more)
+    for name in names:
+        (folder / name).write_bytes(Path(__file__).with_name(f"{name}.sh").read_bytes())
+        (folder / name).chmod(0o755)
     command = ["cpio", "--quiet", "-o", "-H", "newc", "--owner=0:0"]
-    archive = subprocess.run(command, cwd=folder, input=b"netboot\n", capture_output=True, check=True).stdout
+    listed = "".join(f"{name}\n" for name in names).encode()
+    archive = subprocess.run(command, cwd=folder, input=listed, capture_output=True, check=True).stdout
     content = guest.initrd.read_bytes()
     path = folder / "initrd.img"
     path.write_bytes(content + bytes(-len(content) % 4) + gzip.compress(archive, mtime=0))

@@ -177,6 +177,13 @@ def _route(*fields: str) -> Callable[[Connection], object]:
     return lambda c: add_route(c, Route(*fields))
 
 
+def test_the_front_end_may_be_called_so(cluster: Database) -> None:
+    with cluster.writing("test") as c:
+        remove_host(c, "granite")
+        add_host(c, "frontend", appliance="frontend", rack=0, rank=0)
+        assert select_hosts(c, ["frontend"]) == ("frontend",)
+
+
 # What is done -> (exit code, message)
 REFUSALS: dict[str, tuple[Callable[[Connection], object], int, str]] = {
     "same host": (
@@ -185,6 +192,7 @@ REFUSALS: dict[str, tuple[Callable[[Connection], object], int, str]] = {
         'host "compute-0-0" (rack 0, rank 0, MAC 52:54:00:aa:10:00) exists already',
     ),
     "appliance as host": (_add("nas"), 2, "\"nas\" cannot be a host's name: it is an appliance's"),
+    "front end's name": (_add("frontend"), 2, "\"frontend\" cannot be a host's name: it is an appliance's"),
     "no appliance": (_add("a", appliance="computer"), 1, 'there is no appliance "computer"'),
     "rack": (_add("a", rack=-1), 2, "the rack must be from 0 to 999999, not -1"),
     "cpus": (_add("a", cpus=0), 2, "the number of CPUs must be from 1 to 65536, not 0"),

@@ -20,7 +20,7 @@ STAGES = ("pre-start", "post-done")
 _INSERT = "import sys; from rollbuild.commands.insert_ethers import main; sys.exit(main())"
 _SERVE = "import sys; from rollbuild.commands.main import main; sys.exit(main())"
 _KICKSTART = re.compile(rb"inst\.ks=http://10\.1\.1\.1(/ks/[a-z0-9-]+)")
-_SECONDS = 120.0
+_SECONDS = 60.0
 _AGAIN = 2.0  # seconds until a machine without an address asks once more
 _NAP = 0.1
 

@@ -27,8 +27,8 @@ MOVE = RocksCommand(
         Parameter("overcommit", "Also where its disks would not fit when they are full.", kind="boolean", default="no"),
     ),
     description="Move a VM to another container. One that runs is saved, and goes on there. Its disks are copied "
-    "through the front end, which needs room for one of them in /var/lib/rollbuild; they are removed from the old container "
-    "when all is there.",
+    "through the front end, which needs room for one of them in /var/lib/rollbuild; they are removed from the old "
+    "container when all is there.",
     examples=(("rocks move host vm compute-0-0-1 vm-container-0-1", ""),),
     changes=True,
 )

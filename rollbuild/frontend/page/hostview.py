@@ -22,8 +22,8 @@ from rollbuild.cluster import (
     resolve_attributes,
 )
 from rollbuild.errors import RollbuildError
-from rollbuild.frontend.kickstarts import KickstartMaker, is_hidden, secret_names
-from rollbuild.frontend.page.masking import HIDDEN, Mask
+from rollbuild.frontend.kickstarts import HIDDEN, KickstartMaker, is_hidden, secret_names
+from rollbuild.frontend.page.masking import Mask
 from rollbuild.frontend.page.states import State, state_of
 from rollbuild.language import collect_defaults
 

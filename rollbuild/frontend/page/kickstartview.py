@@ -128,9 +128,7 @@ def _lines(
     return tuple(lines), told
 
 
-def _reasons(
-    profile: Profile, workspace: Workspace, places: Places, lines: tuple[Shown, ...]
-) -> tuple[Reason, ...]:
+def _reasons(profile: Profile, workspace: Workspace, places: Places, lines: tuple[Shown, ...]) -> tuple[Reason, ...]:
     first: dict[str, int] = {}
     counts: dict[str, int] = {}
     for line in lines:
@@ -149,7 +147,9 @@ def _reasons(
         )
         summary = " ".join(text.split())
         reasons.append(
-            Reason(name, position, roll, summary, ((profile.root, "", ""), *path), first.get(name, 0), counts.get(name, 0))
+            Reason(
+                name, position, roll, summary, ((profile.root, "", ""), *path), first.get(name, 0), counts.get(name, 0)
+            )
         )
     return tuple(reasons)
 

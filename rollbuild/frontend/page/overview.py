@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OPEN_HOSTS = 120
 """Above this many hosts the tables of racks are closed at first; each rack's strip of signs shows them all."""
-_MOST_CARES = 12
+_MOST_CARES = 8
 _MOST_WAITING = 20
 
 
@@ -78,7 +78,7 @@ def read_overview(c: "Connection", now: float, *, state: str = "", search: str =
     mask = Mask()
     rows = [_row(host, installs.get(host.name), primary.get(host.name), now, mask) for host in list_hosts(c)]
     waiting = list_discoveries(c, "waiting")
-    cares = [row for row in rows if row.state.needs_care]
+    cares = sorted((row for row in rows if row.state.needs_care), key=lambda row: STATES.index(row.state))
     words = search.lower().split()
     shown = [row for row in rows if (not state or row.state.name == state) and _matches(row, words)]
     by_rack: dict[int, list[Row]] = {}
@@ -135,5 +135,7 @@ def _matches(row: Row, words: list[str]) -> bool:
     if not words:
         return True
     host = row.host
-    text = f"{host.name} {host.appliance} {host.membership} {row.address} {row.mac} {host.comment} rack{host.rack}".lower()
+    text = (
+        f"{host.name} {host.appliance} {host.membership} {row.address} {row.mac} {host.comment} rack{host.rack}".lower()
+    )
     return all(word in text for word in words)

@@ -21,15 +21,17 @@ _FINDINGS = 20
 
 def give_by_name(work: Work, name: str, asker: Asker, *, records: bool = True) -> Response:
     """The Kickstart of a host that asks for itself. Raises Refused."""
+    refused: Refused | None = None
     with work.front_end.database.reading() as c:
         refuse_stranger(c, name, asker)
-    try:
-        with work.front_end.database.reading() as c:
+        try:
             host_to_install(c, name)
-    except Refused:
+        except Refused as problem:
+            refused = problem
+    if refused is not None:
         if records:
             work.mend_boot_files(name)
-        raise
+        raise refused
     return _give(work, name, asker, records=records)
 
 
