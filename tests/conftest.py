@@ -57,3 +57,18 @@ def rollbuild(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def rocks(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run `rocks ARGV...` in this process; ROLLBUILD_ROOT says where the front end is."""
+    from rollbuild.commands.rocks import main as run_rocks
+
+    def run(*argv: str | Path) -> Outcome:
+        assert os.environ.get("ROLLBUILD_ROOT"), "a test must not use this machine's own front end"
+        capfd.readouterr()
+        code = run_rocks([str(argument) for argument in argv])
+        captured = capfd.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run

@@ -15,6 +15,7 @@ table='
 /usr/lib/grub/x86_64-efi/normal.mod    grub-efi-amd64-bin  grub2-efi-x64-modules
 /usr/lib/ipxe/qemu/efi-virtio.rom      ipxe-qemu           ipxe-roms-qemu
 /usr/share/seabios/bios-256k.bin       seabios             seabios-bin
+bash                   bash                bash
 busybox                busybox-static      busybox
 checkisomd5            isomd5sum           isomd5sum
 chromium               chromium            chromium
@@ -32,16 +33,22 @@ genisoimage            genisoimage         genisoimage
 gpg                    gnupg               gnupg2
 grub-mkimage           grub-common         grub2-tools
 grub-script-check      grub-common         grub2-tools
+initdb                 postgresql          postgresql-server
 ip                     iproute2            iproute
 kea-dhcp4              kea-dhcp4-server    kea
+libvirtd               libvirt-daemon-system libvirt-daemon
 logrotate              logrotate           logrotate
+lz4                    lz4                 lz4
 mcopy                  mtools              mtools
+mke2fs                 e2fsprogs           e2fsprogs
 mkfs.vfat              dosfstools          dosfstools
+mmdebstrap             mmdebstrap          mmdebstrap
 modprobe               kmod                kmod
 munged                 munge               munge
 nginx                  nginx-light         nginx
 nmcli                  network-manager     NetworkManager
 openssl                openssl             openssl
+pgrep                  procps              procps-ng
 promtool               prometheus          golang-github-prometheus
 qemu-system-x86_64     qemu-system-x86     qemu-kvm
 rpm2cpio               rpm2cpio            rpm
@@ -55,7 +62,10 @@ smartd                 smartmontools       smartmontools
 ssh                    openssh-client      openssh-clients
 sshd                   openssh-server      openssh-server
 sysctl                 procps              procps-ng
+systemd-analyze        systemd             systemd
+tmux                   tmux                tmux
 virsh                  libvirt-clients     libvirt-client
+virt-xml-validate      libvirt-clients     libvirt-client
 xorriso                xorriso             xorriso
 '
 manager=$(command -v apt-get || command -v dnf || true)

@@ -34,6 +34,20 @@ def site(tmp_path, monkeypatch):
     return path
 
 
+def test_the_front_end_prints_what_it_says(tmp_path, monkeypatch, rocks):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("ROLLBUILD_ROOT", str(tmp_path))
+    # As make demo does it.
+    demo = (ROOT / "tools" / "demo.sh").read_text(encoding="utf-8")
+    for line in re.findall(r'^"\$rocks" (add .*)$', demo, re.MULTILINE):
+        done = rocks(*shlex.split(line))
+        assert done.code == 0, done.err
+    (block,) = (block for block in consoles() if "$ rocks " in block)
+    for argv, shown in transcript(block):
+        done = rocks(*argv[1:])
+        assert done.out + done.err == shown, argv
+
+
 def test_the_worked_example_prints_what_it_says(site, rollbuild):
     for block in consoles():
         if "error:" in block:

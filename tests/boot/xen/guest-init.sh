@@ -84,7 +84,8 @@ if [ -n "$kickstart" ]; then
     fi
     tree=$(argument inst.stage2)
     [ -n "$tree" ] || tree=$(argument inst.repo)
-    mke2fs "$disk" >/dev/null 2>&1 && mount -t ext2 "$disk" /mnt || say disk failed
+    # As large as is needed: the tables of a large one take their time.
+    mke2fs "$disk" 65536 >/dev/null 2>&1 && mount -t ext2 "$disk" /mnt || say disk failed
     mkdir -p /mnt/boot/grub /mnt/root
     cp /tmp/kickstart /mnt/root/anaconda-ks.cfg
     wget -q -O /mnt/boot/vmlinuz "$tree/images/pxeboot/vmlinuz" && wget -q -O /mnt/boot/initrd "$tree/images/pxeboot/initrd.img" ||
