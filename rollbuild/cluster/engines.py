@@ -150,7 +150,10 @@ def _identity(path: Path) -> tuple[int, int, int]:
 
 def _make_file(path: Path) -> None:
     with explained("cannot make the folder of the database,", path.parent):
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        # `parents` would make those above with all permissions that the umask leaves.
+        for folder in reversed([folder for folder in path.parent.parents if not folder.exists()]):
+            folder.mkdir(mode=0o755, exist_ok=True)
+        path.parent.mkdir(mode=0o750, exist_ok=True)
     with explained("cannot make the database", path), suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     if path.exists() and not path.is_file():

@@ -127,6 +127,8 @@ def set_host(c: Connection, name: str, /, **fields: Any) -> Host:
             changes[field] = value
     if not changes:
         return host
+    if "name" in changes and host.is_vm:
+        _check_known_name(c, name)
     stored = {field: value or None if field.endswith("_action") else value for field, value in changes.items()}
     c.execute(update(_table).where(_table.c.name == name).values(**stored))
     name = changes.get("name", name)
@@ -136,6 +138,17 @@ def set_host(c: Connection, name: str, /, **fields: Any) -> Host:
         c.execute(update(schema.discoveries).where(schema.discoveries.c.host == host.name).values(host=name))
     mark_changed(c, name)
     return find_host(c, name)
+
+
+def _check_known_name(c: Connection, name: str) -> None:
+    """Raises RollbuildError for a VM that its container knows by its name: it would run on as one that nobody knows."""
+    vms = schema.vms
+    row = c.execute(select(vms.c.state, vms.c.container).where(vms.c.host == name)).first()
+    if row is not None and row.state not in ("", "added"):
+        raise RollbuildError(
+            f"{row.container} knows the VM {name} by this name, and has its disk so",
+            hint="remove it and add another; or name= of `rocks add host vm` gives a name from the beginning",
+        )
 
 
 def remove_host(c: Connection, name: str) -> None:

@@ -23,7 +23,8 @@ def locked(path: str | os.PathLike[str], doing: str, *, wait_seconds: float = 0.
     """
     end = time.monotonic() + wait_seconds
     with explained("cannot lock", path):
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        # Whoever may read it could hold it for ever.
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             while not _try_lock(file):
                 if time.monotonic() >= end:

@@ -195,14 +195,12 @@ class KickstartMaker:
         appliance = snapshot.appliances.get(name)
         if appliance is None:
             raise RollbuildError(f"there is no appliance {name}", hint="rocks list appliance shows all")
-        if not appliance.root:
-            hint = f"rocks set appliance {appliance.name} root=NODE gives it one"
-            raise RollbuildError(f"hosts of the appliance {appliance.name} have no Kickstart", hint=hint)
+        described = _of_graph(appliance)
         named = snapshot.attributes.resolve_texts(os="linux", appliance=appliance.name, rack="", host="")
         generation = choose_distribution(self._front_end.store, named.get("distribution", "").strip())
         current = self._find_current(generation, appliance.graph, snapshot)
-        host = Host(appliance.name, appliance.name, appliance.membership, 0, 0)
-        return generation, _Asked(host, _of_graph(appliance), {}, current)
+        host = Host(appliance.name, appliance.name, appliance.membership, 0, 0, os=appliance.os)
+        return generation, _Asked(host, described, own_attributes(host, None), current)
 
     def _ask(self, name: str) -> _Asked:
         with self._front_end.database.reading() as connection:
@@ -211,15 +209,12 @@ class KickstartMaker:
         if host is None:
             raise RollbuildError(f"there is no host {name}", hint="rocks list host shows all")
         appliance = snapshot.appliances[host.appliance]
-        own = own_attributes(host, snapshot.interfaces.get(name))
-        if not appliance.root:
-            hint = f"rocks set appliance {appliance.name} root=NODE gives it one"
-            raise RollbuildError(f"hosts of the appliance {appliance.name} have no Kickstart", hint=hint)
+        described, own = _of_graph(appliance), own_attributes(host, snapshot.interfaces.get(name))
         pick = {"os": host.os, "appliance": host.appliance, "rack": str(host.rack), "host": host.name}
         named = snapshot.attributes.resolve_texts(**pick).get("distribution", "").strip()
         generation = choose_distribution(self._front_end.store, named)
         current = self._find_current(generation, appliance.graph, snapshot)
-        return _Asked(host, _of_graph(appliance), own, current)
+        return _Asked(host, described, own, current)
 
     def _find_snapshot(self, connection: "Connection") -> _Snapshot:
         generation = configuration_generation(connection)
@@ -369,6 +364,9 @@ def refuse_errors(findings: tuple[Finding, ...] | list[Finding]) -> None:
 
 
 def _of_graph(appliance: Appliance) -> GraphAppliance:
+    if not appliance.root:
+        hint = f"rocks set appliance {appliance.name} root=NODE gives it one"
+        raise RollbuildError(f"hosts of the appliance {appliance.name} have no Kickstart", hint=hint)
     return GraphAppliance(appliance.name, appliance.root, appliance.membership, Location("(database)"))
 
 

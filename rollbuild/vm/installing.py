@@ -208,7 +208,7 @@ def _running(state: DomainState) -> str:
 
 
 def _since(machine: Machine) -> str:
-    return f" (since {show_time(machine.install.created)})" if machine.install is not None else ""
+    return f" (since {show_time(machine.since)})" if machine.since else ""
 
 
 def _started(machine: Machine, virt_type: VirtType) -> tuple[str, ...]:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from rollbuild.cluster import (
     Host,
-    Install,
     Interface,
     VirtualMachine,
     VmDisk,
     find_host,
-    find_install,
     find_vm,
+    installing_since,
     list_interfaces,
     resolve_attributes,
     resolve_many,
@@ -47,7 +46,8 @@ class Machine:
     vm: VirtualMachine
     interfaces: tuple[Interface, ...]
     settings: ContainerSettings
-    install: Install | None = None
+    since: float = 0.0
+    """When its install was ordered, in seconds since 1970; 0 for never."""
 
     @property
     def name(self) -> str:
@@ -143,7 +143,7 @@ def read_machine(c: "Connection", name: str) -> Machine:
         vm,
         list_interfaces(c, (name,)),
         container_settings(c, vm.container),
-        find_install(c, host=name),
+        installing_since(c, name),
     )
 
 

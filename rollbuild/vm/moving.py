@@ -37,7 +37,8 @@ def move(
 def _move(workplace: Workplace, machine: Machine, to: str, *, overcommits: bool, is_forced: bool) -> Report:
     name, container = machine.name, machine.container
     if to == container:
-        return Report(news=(f"{name} is on {to} already",))
+        saved = f", saved: rocks restore host vm {name}" if machine.vm.state == SAVED else ""
+        return Report(news=(f"{name} is on {to} already{saved}",))
     with workplace.reading() as c:
         settings = container_settings(c, to)
         number = next_slice(c, to, settings.first_slice)
@@ -83,7 +84,8 @@ def _move(workplace: Workplace, machine: Machine, to: str, *, overcommits: bool,
     if state.is_on:
         lines.append(f"Restarting the VM on {to}.")
         restore_one(workplace, target, moved, is_forced=is_forced)
-    return Report(tuple(lines))
+    is_saved = not state.is_on and moved.vm.state == SAVED
+    return Report(tuple(lines), (f"{name} is on {to}, saved: rocks restore host vm {name}",) if is_saved else ())
 
 
 def _machine_there(machine: Machine, folder: str, to: str) -> Machine:

@@ -36,9 +36,8 @@ def remove(
                         # Nothing of it was ever made there.
                         state, left = DomainState.UNREACHABLE, ()
                     elif problem.exit_code == UNREACHABLE:
-                        hint = (
-                            f"{problem.hint}; when {container} is gone for good: rocks remove host vm {name} lost=yes"
-                        )
+                        gone = f"when {container} is gone for good: rocks remove host vm {name} lost=yes"
+                        hint = f"{problem.hint} And {gone}" if problem.hint else gone
                         raise RollbuildError(problem.message, hint=hint, exit_code=UNREACHABLE) from None
                     else:
                         raise

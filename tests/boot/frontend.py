@@ -9,9 +9,8 @@ import re
 import signal
 import subprocess
 import sys
-import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,8 +152,12 @@ def install_front_end(folder: Path, guest: Guest, unpacked: Unpack) -> Installed
             if (found := unpacked(package) / path / name).is_file():
                 (loaders / name).write_bytes(found.read_bytes())
     kickstart = (store / "distributions/el9/current/kickstarts/frontend.ks").read_text()
-    written = re.findall(r"^cat > (\S+) <<'RB_EOF'\n(.*?)^RB_EOF$", kickstart, re.DOTALL | re.MULTILINE)
-    return Installed(site, store, loaders, dict(written), tuple(prompt.transcript))
+    return Installed(site, store, loaders, written_files(kickstart), tuple(prompt.transcript))
+
+
+def written_files(kickstart: str) -> dict[str, str]:
+    """What the scripts of a Kickstart write, by path."""
+    return dict(re.findall(r"^cat > (\S+) <<'RB_EOF'\n(.*?)^RB_EOF$", kickstart, re.DOTALL | re.MULTILINE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +184,11 @@ class FrontEnd:
         """Of dnsmasq, kea or the service."""
         return self.folder / "service.log" if name == "service" else self.root / "run" / name / "log"
 
-    def kill(self, name: str) -> None:
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Pull the plug of dnsmasq, kea, nginx or the service; the last two come back."""
         at = self.root / "run" / name / "pid" if name in ("dnsmasq", "kea") else self.folder / f"{name}.pid"
         with suppress(ProcessLookupError):
-            os.kill(int(at.read_text()), signal.SIGKILL)
+            os.kill(int(at.read_text()), number)
 
     def restart(self, name: str) -> None:
         """What systemd does where dnsmasq or Kea ended."""
@@ -280,9 +283,8 @@ class Inserting:
         return self.output.read_text()
 
 
-def wait_until(what: str, is_so: object, seconds: float = SECONDS) -> None:
-    """Wait for a condition, a function without arguments."""
-    assert callable(is_so)
+def wait_until(what: str, is_so: Callable[[], object], seconds: float = SECONDS) -> None:
+    """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:
@@ -291,7 +293,9 @@ def wait_until(what: str, is_so: object, seconds: float = SECONDS) -> None:
 
 
 @contextmanager
-def running_front_end(installed: Installed, folder: Path, *, dhcp: str = "dnsmasq", ipxe: bool = True) -> Iterator[FrontEnd]:
+def running_front_end(
+    installed: Installed, folder: Path, *, dhcp: str = "dnsmasq", ipxe: bool = True
+) -> Iterator[FrontEnd]:
     """Make the database of an installed front end, start its servers, have its configuration written.
 
     Without `ipxe`, firmware that is iPXE is taken for any other.

@@ -391,7 +391,10 @@ def test_removing_hosts_is_all_or_nothing(cluster: Rocks) -> None:
     done = rocks("remove host %")
     assert done.code == 1 and "granite is the front end, and stays" in done.err
     assert dumped(rocks) == before
-    do(rocks, ["set host vm compute-0-0 physnode=vm-container-0-0", "remove host vm-container-0-0 compute-0-0"])
+    do(
+        rocks,
+        ["set host vm compute-0-0 physnode=vm-container-0-0", "remove host vm-container-0-0 compute-0-0 lost=yes"],
+    )
     assert not any(line.startswith(("add host compute-0-0", "add host vm-")) for line in dumped(rocks))
 
 

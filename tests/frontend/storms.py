@@ -20,9 +20,10 @@ STAGES = ("pre-start", "post-done")
 _INSERT = "import sys; from rollbuild.commands.insert_ethers import main; sys.exit(main())"
 _SERVE = "import sys; from rollbuild.commands.main import main; sys.exit(main())"
 _KICKSTART = re.compile(rb"inst\.ks=http://10\.1\.1\.1(/ks/[a-z0-9-]+)")
-_SECONDS = 60.0
+_SECONDS = 300.0
 _AGAIN = 2.0  # seconds until a machine without an address asks once more
 _NAP = 0.1
+_BOOT = 0.5  # seconds that a machine needs to boot once more
 
 
 def mac_of(number: int) -> str:
@@ -159,10 +160,10 @@ class Storm:
     async def _install(self, number: int) -> None:
         mac = mac_of(number)
         while mac not in self.leases:
-            await asyncio.sleep(_NAP)
+            await asyncio.sleep(_BOOT)
         address, name = self.leases[mac]
         while (found := _KICKSTART.search(self.boot_file(mac))) is None:
-            await asyncio.sleep(_NAP)  # it starts from its disk, where there is nothing, and then boots again
+            await asyncio.sleep(_BOOT)  # it starts from its disk, where there is nothing, and then boots again
         text = await self.request("GET", found[1].decode(), address)
         self.done["kickstart"] += 1
         self.tokens[name] = token = token_in(text)
@@ -220,4 +221,3 @@ def _read_answer(answer: bytes) -> tuple[int, str]:
     status = int(head[9:12] or 0)
     whole = status == 204 or (length is not None and int(length[1]) == len(body))
     return (status if whole else 0), body.decode(errors="replace")
-

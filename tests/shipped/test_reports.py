@@ -142,6 +142,17 @@ def test_a_service_that_starts_again_is_asked_again(report: Report, receiver: Re
     assert receiver.stages() == [("http", "pre-start"), ("http", "post-done"), ("http", "post-done")]
 
 
+def test_a_web_server_that_starts_again_is_asked_again(report: Report, receiver: Receiver, host: Tree) -> None:
+    """It refuses connections meanwhile."""
+    host.add_program("sleep", f"rm {host.root}/refuses")
+    curl = (host.programs / "curl").read_text().splitlines()
+    curl.insert(-1, f"[ ! -e {host.root}/refuses ] || exit 7")
+    (host.programs / "curl").write_text("\n".join(curl) + "\n")
+    report(f"touch {host.root}/refuses; rb_event post-done", install_events="http://10.1.1.1/events/")
+    assert receiver.stages() == [("http", "pre-start"), ("http", "post-done")]
+    assert [call for call in host.called() if call.startswith("sleep")] == ["sleep 1"]
+
+
 def test_a_failure_sends_its_reason_and_the_logs(report: Report, receiver: Receiver, host: Tree) -> None:
     host.write("/tmp/anaconda.log", "it went wrong\n")
     host.write("/tmp/rb.conf.log", "")

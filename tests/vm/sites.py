@@ -153,6 +153,7 @@ class Cluster:
 
     def finish_install(self, name: str) -> None:
         """The installer has written the disk, reports it, and boots again."""
+        assert name not in self.contents, f"nobody gave up what is on the disk of {name}"
         container = self.where(name)[1]
         fake = self.fake(container)
         self.contents[name] = f"{name} {len(self.contents)}"

@@ -21,7 +21,7 @@ _OPTION = re.compile(r"-{1,2}[A-Za-z].*", re.DOTALL)
 _WITH_VALUE = ("--database", "--store", "--color")
 _PLAIN = ("--json", "--help", "-h", "--quiet", "-q", "--verbose", "-v", "--debug", "--version")
 
-_FLAGS = ("--diff", "--force", "--place")  # the same as diff=yes
+_FLAGS = ("--diff", "--force", "--place", "--purge")  # the same as diff=yes
 
 LAYOUT = (
     Parameter("json", "Write JSON; as --json.", kind="boolean", default="no"),

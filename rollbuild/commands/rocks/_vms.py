@@ -68,7 +68,7 @@ def select_vms(
     chosen = tuple(vm for vm in vms if vm.host in names or vm.container in containers)
     if not chosen and is_named:
         said = ", ".join(call.arguments if words is None else words)
-        raise RollbuildError(f"{said}: this means no VM", hint="see what VMs there are: rocks list host vm")
+        raise RollbuildError(f"{said} means no VM", hint="see what VMs there are: rocks list host vm")
     return chosen
 
 

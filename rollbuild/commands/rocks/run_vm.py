@@ -84,7 +84,7 @@ CREATE = RocksCommand(
             default="no",
         ),
     ),
-    description="Install VMs: their containers start the installer, with a Kickstart of their own. Memory and disk "
+    description="Their containers start the installer, with a Kickstart for each VM. Memory and disk "
     "space are looked at before anything is made. An install ends with the VM off: `rocks start host vm` starts it "
     "from its disk. What is installed already wants a word, force=yes: its disk is overwritten. Several VMs on several "
     "containers are made at the same time, each with its own result; the exit code is the worst.",

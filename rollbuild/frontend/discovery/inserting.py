@@ -1,5 +1,6 @@
 """A machine becomes a host: one transaction, which leaves all of it or nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from rollbuild.cluster import (
     set_interface,
 )
 from rollbuild.errors import BUSY, RollbuildError
-from rollbuild.frontend.discovery.values import Exists, Inserted
+from rollbuild.frontend.discovery.values import AddHost, Exists, Inserted
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -87,6 +88,21 @@ def insert_machine(
         if owner:
             return Exists(mac, owner)
         raise
+
+
+def insert_machines(
+    database: Database, placement: Placement, wanted: Sequence[AddHost], *, command: str = "insert-ethers"
+) -> tuple[Inserted, ...]:
+    """Add the hosts of several machines in one transaction: many come at once, and each transaction is a generation of
+    the configuration that everything has to follow.
+
+    Raises RollbuildError, and none is there, when one of them is refused; `insert_machine` then says which.
+    """
+    with database.writing(command) as c:
+        return tuple(
+            _add(c, placement, one.mac, one.membership.appliance, one.arch, one.address or placement.address)
+            for one in wanted
+        )
 
 
 def find_owner(database: Database, mac: str) -> str:

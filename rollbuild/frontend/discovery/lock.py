@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rollbuild.errors import BUSY, RollbuildError
 from rollbuild.files import explained, system_path
+from rollbuild.frontend.record import make_folders
 
 LOCK = "/run/rollbuild/insert-ethers.lock"
 QUEUE_LOCK = "/run/rollbuild/insert-ethers-queue.lock"
@@ -41,8 +42,8 @@ def hold_lock(lock: str = LOCK, *, doing: str = "insert-ethers") -> Iterator[Non
     """
     path = system_path(lock)
     with explained("cannot lock", path):
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        make_folders(path.parent)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         # Another command that only looks whether the lock is held has it for a moment.
         for rest in reversed(range(_TRIES)):

@@ -9,9 +9,9 @@ from threading import Event as Signal
 from threading import Thread
 
 from rollbuild.cluster import Database, note_discovery
-from rollbuild.errors import RollbuildError
+from rollbuild.errors import BUSY, RollbuildError
 from rollbuild.frontend.discovery.dhcplog import DhcpLog
-from rollbuild.frontend.discovery.inserting import Placement, insert_machine, remove_machine
+from rollbuild.frontend.discovery.inserting import Placement, insert_machine, insert_machines, remove_machine
 from rollbuild.frontend.discovery.machine import step
 from rollbuild.frontend.discovery.state import State, view
 from rollbuild.frontend.discovery.survey import Survey
@@ -35,6 +35,7 @@ from rollbuild.frontend.discovery.values import (
 
 _TICK = 0.2  # seconds
 _SURVEY = 1.0
+_BATCH = 32  # machines that are inserted in one transaction at most: others wait for its end
 _MOST_WAITING = 10_000  # requests of machines; those that come on top are dropped, as machines ask again
 
 Show = Callable[[View, tuple[News, ...]], None]
@@ -67,6 +68,7 @@ class Discovery:
         self._threads: list[Thread] = []
         self._applying: Thread | None = None
         self._news: list[News] = []
+        self._adding: list[AddHost] = []
         self._is_leaving = False
 
     def put(self, event: Event) -> None:
@@ -123,7 +125,13 @@ class Discovery:
         self._finish(show)
 
     def _take_events(self) -> None:
-        """Wait for an event, and take those that are there; keys and answers before machines."""
+        """Wait for an event, and take those that are there; the machines that they bring are inserted together."""
+        self._hear()
+        while self._adding:
+            self._insert_waiting()
+
+    def _hear(self) -> None:
+        """Keys and answers come before machines."""
         if self._wake.wait(_TICK):
             self._wake.clear()
         end = time.monotonic() + _TICK
@@ -137,7 +145,7 @@ class Discovery:
                 self._handle(self._machines.get_nowait())
             except Empty:
                 return
-            if time.monotonic() >= end:
+            if len(self._adding) >= _BATCH or time.monotonic() >= end:
                 self._wake.set()  # the clock and the screen have their turn
                 return
 
@@ -164,7 +172,7 @@ class Discovery:
     def _do(self, action: Action) -> Event | None:
         match action:
             case AddHost():
-                return self._insert(action)
+                self._adding.append(action)
             case RemoveHost(host):
                 return self._remove(host)
             case NoteDiscovery():
@@ -177,6 +185,19 @@ class Discovery:
             case News():
                 self._news.append(action)
         return None
+
+    def _insert_waiting(self) -> None:
+        adding, self._adding = self._adding, []
+        answers: Iterable[Event] = map(self._insert, adding)
+        if len(adding) > 1:
+            try:
+                answers = insert_machines(self._database, self._placement, adding, command=self._command)
+            except RollbuildError as problem:
+                if problem.exit_code == BUSY:
+                    # Each by itself would wait as long.
+                    answers = [Refused(one.mac, _whole(problem)) for one in adding]
+        for answer in answers:
+            self._handle(answer)
 
     def _insert(self, action: AddHost) -> Event:
         try:

@@ -1,7 +1,7 @@
 """What all hosts have in common: the graph as a picture and a table, and what checks find in it."""
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -83,9 +83,14 @@ class Descriptions:
         view = self.graph(appliance, configuration)
         return self._keep(("drawing", appliance, view.distribution, configuration), lambda: draw_html(view.drawing))
 
-    def findings(self, appliances: tuple[Appliance, ...], configuration: int) -> FindingsView:
-        """Raises RollbuildError where there is no distribution to look at."""
-        made = [(appliance, *self._maker.workspace(appliance.name)) for appliance in appliances]
+    def findings(self, appliances: tuple[Appliance, ...], used: Collection[str], configuration: int) -> FindingsView:
+        """The findings of the appliances that the distribution describes, or that are `used` by a host.
+
+        Raises RollbuildError where there is no distribution to look at.
+        """
+        every = [(appliance, *self._maker.workspace(appliance.name)) for appliance in appliances]
+        made = [item for item in every if item[0].name in used or item[0].root in item[2].description]
+        appliances = tuple(appliance for appliance, _, _ in made)
         key = ("findings", appliances, tuple(generation.folder for _, generation, _ in made), configuration)
 
         def make() -> FindingsView:

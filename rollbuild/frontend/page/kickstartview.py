@@ -99,9 +99,12 @@ def _lines(
 ) -> tuple[tuple[Shown, ...], set[int]]:
     lines: list[Shown] = []
     told: set[int] = set()
-    starts = {}
+    starts: dict[int, str] = {}
+    scripts: list[str] = []
     number = 0
     for section in profile.sections:
+        # What a node includes from another file is still its own.
+        scripts += [section.script.node if section.script else ""] * len(section.lines)
         if section.lines:
             starts[number] = section.lines[0].text.split(None, 1)[0] if section.lines[0].text.strip() else ""
         number += len(section.lines)
@@ -116,7 +119,7 @@ def _lines(
         shown = Shown(
             number=index + 1,
             text=text,
-            node=owners.get(place.file, "") if place else "",
+            node=owners.get(place.file) or scripts[index] if place else "",
             place=places.spell(Location(place.file)) if place else "",
             line=place.line if place else 0,
             follows=index > 0 and (before.file if before else "") == (place.file if place else ""),

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import pairwise
 
 from rollbuild.frontend.kickstarts import HIDDEN, is_hidden
 
 _SHORTEST = 4
 """Characters of a value that is looked for in texts; shorter ones stand in any text by chance."""
 
-_WORD = r"[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|private_?key|api_?key|rootpw)[\w-]*"
+_WORD = r"[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|private[_-]?key|api[_-]?key|rootpw)[\w-]*"
 _VALUE = r"(?:'[^'\n]+'|\"[^\"\n]+\"|[^\s'\";&|<>()]+)"
 _HASH = re.compile(
     r"\$(?:1|2[abxy]?|5|6|7|y|gy|md5|sha1|argon2\w*|pbkdf2[\w-]*|scrypt)\$[^\s'\"<>:;]+"
@@ -17,7 +18,7 @@ _HASH = re.compile(
     re.IGNORECASE,
 )
 _IN_URL = re.compile(r"(\b[A-Za-z][\w+.-]*://[^\s/:@'\"]*:)[^\s/@'\"]+(?=@)")
-_ASSIGNED = re.compile(rf"(?<![\w-])(-{{0,2}}{_WORD}\s*[=:]\s*)({_VALUE})", re.IGNORECASE)
+_ASSIGNED = re.compile(rf"(?<![\w${{-])(-{{0,2}}{_WORD}[\"']?\s*[=:]\s*)({_VALUE})", re.IGNORECASE)
 _OPTION = re.compile(rf"(?<!\S)(--{_WORD}\s+)(?!-)({_VALUE})", re.IGNORECASE)
 _COMMAND = re.compile(r"^(\s*(?:rootpw|sshpw)\s)(.*)$")
 _ARGUMENT = re.compile(r"(?<!\S)(?!-)\S+")
@@ -84,15 +85,20 @@ def _hide_value(match: re.Match[str]) -> str:
     # What a script puts in when it runs is no secret, nor is a path or a switch.
     if bare.lower() in _WORTHLESS or bare.startswith(("$", "/", "`", "(", "%", "{")) or HIDDEN in value:
         return match[0]
+    # After a colon in the middle of a sentence stands a word more often than a password.
+    is_word = bare == value and value.isalpha() and value.islower()
+    if is_word and match[1].rstrip().endswith(":") and match.string[: match.start()].strip(" \t#*-\"'"):
+        return match[0]
     quote = value[0] if value[0] in "'\"" else ""
     return f"{match[1]}{quote}{HIDDEN}{quote}"
 
 
 def _hide_random(match: re.Match[str]) -> str:
     text = match[0]
-    kinds = (any(letter.isupper() for letter in text), any(letter.islower() for letter in text))
-    digits = sum(letter.isdigit() for letter in text)
-    # Keys of SSH are public; words of a path or a name have hardly any digits.
-    if not all(kinds) or digits < 3 or _SSH_KEY.search(match.string[: match.start()]) or text.startswith("AAAA"):
+    # Keys of SSH are public.
+    if text.startswith("AAAA") or _SSH_KEY.search(match.string[: match.start()]):
         return text
-    return HIDDEN
+    kinds = ["U" if letter.isupper() else "l" if letter.islower() else "9" for letter in text if letter.isalnum()]
+    # In names and paths letters of a kind stand together; in what was drawn by lot every second one differs.
+    changes = sum(one != other for one, other in pairwise(kinds))
+    return HIDDEN if len(set(kinds)) == 3 and changes * 3 >= len(kinds) else text

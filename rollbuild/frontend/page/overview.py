@@ -52,10 +52,6 @@ class Rack:
     rows: tuple[Row, ...]
     counts: tuple[tuple[State, int], ...]
 
-    @property
-    def is_open(self) -> bool:
-        return any(state.needs_care for state, _ in self.counts)
-
 
 @dataclass(frozen=True, slots=True)
 class Overview:
@@ -135,7 +131,5 @@ def _matches(row: Row, words: list[str]) -> bool:
     if not words:
         return True
     host = row.host
-    text = (
-        f"{host.name} {host.appliance} {host.membership} {row.address} {row.mac} {host.comment} rack{host.rack}".lower()
-    )
-    return all(word in text for word in words)
+    text = f"{host.name} {host.appliance} {host.membership} {row.address} {row.mac} {host.comment}".lower()
+    return all(word in text or word == f"rack{host.rack}" for word in words)

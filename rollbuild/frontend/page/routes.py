@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from rollbuild.cluster import activity_mark, configuration_generation, find_appliance, find_host
+from rollbuild.cluster import activity_mark, configuration_generation, find_appliance, find_host, list_hosts
 from rollbuild.errors import RollbuildError
 from rollbuild.frontend.kickstarts import KickstartMaker
 from rollbuild.frontend.page.access import refuse_others
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rollbuild.page")
 
-AT_ONCE = 2
+AT_ONCE = 4
 """Pages that are made at the same time: the threads are there for Kickstarts first."""
 _LONGEST = 100
 _HTML = "text/html; charset=utf-8"
@@ -189,7 +189,8 @@ class _Pages:
         return Response(text.encode("utf-8", "replace"), media_type=_HTML, headers=_DRAWING)
 
     def findings(self, asked: Asked) -> Response:
-        view = self._descriptions.findings(installable(asked.c), configuration_generation(asked.c))
+        used = {host.appliance for host in list_hosts(asked.c)}
+        view = self._descriptions.findings(installable(asked.c), used, configuration_generation(asked.c))
         return _page("findings", asked, view=view, counts=count_severities(view))
 
 

@@ -28,7 +28,7 @@ STATES = (
     State("waiting", "\u25cb", "to install", "it installs when it boots next"),
     State("rescue", "\u25c7", "rescue", "it boots the installer's rescue system"),
     State("installed", "\u25cf", "installed", "its last install ended well"),
-    State("unknown", "\u2013", "not installed here", "this front end never installed it"),
+    State("unknown", "\u2013", "never installed", "this front end never installed it"),
 )
 BY_NAME = {state.name: state for state in STATES}
 """In the order of how much they matter."""

@@ -63,7 +63,7 @@ def make_app(front_end: FrontEnd, files: Path | None = None, *, work: Work | Non
 def _pages(work: Work) -> Sequence[BaseRoute]:
     from rollbuild.frontend.page import page_routes
 
-    return page_routes(work.front_end, work.maker)
+    return page_routes(work.front_end, work.maker, work.clock)
 
 
 def _get(path: str, answer: "Answer", work: Work) -> Route:

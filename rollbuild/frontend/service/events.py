@@ -13,7 +13,7 @@ from rollbuild.cluster import (
 )
 from rollbuild.frontend.service.answers import Refused
 from rollbuild.frontend.service.asking import Asker
-from rollbuild.frontend.service.work import Work, install_of_token, is_newest, log
+from rollbuild.frontend.service.work import Report, Work, install_of_token, is_newest, log
 
 BODY_LIMIT = 1024 * 1024
 STAGE = r"[a-z][a-z0-9-]{0,63}"
@@ -37,8 +37,7 @@ def take_event(work: Work, fields: dict[str, str], asker: Asker) -> Response:
         raise Refused(400, "this is no name of a stage")
     ends = stage in _ENDING and newest
     if ends and install.state != INSTALLED:
-        with database.writing(f"{host} is installed", "rollbuild serve") as c:
-            record_event(c, install, stage, detail, now)
+        work.end_install(Report(install, stage, detail, now))
     else:
         with work.recording() as c:
             record_event(c, install, stage, detail, now)
@@ -47,9 +46,7 @@ def take_event(work: Work, fields: dict[str, str], asker: Asker) -> Response:
         ends = _hold_after_many(work, host, detail)
     if ends:
         # Also where an earlier report did so: it may have been cut off before it came to the files.
-        from rollbuild.frontend import apply_boot_files
-
-        apply_boot_files(work.front_end, (host,))
+        work.write_boot_files(host)
     return Response(status_code=204)
 
 

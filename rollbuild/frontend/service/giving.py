@@ -65,11 +65,9 @@ def _record(work: Work, name: str, asker: Asker, token: str, url_token: str) -> 
             host_to_install(c, name)
             begin_install(c, name, token=token, address=asker.address, now=now, url_token=url_token)
     except AttemptsUsedUp as problem:
-        from rollbuild.frontend import apply_boot_files
-
         with database.writing(f"hold {name}: {problem.message}", "rollbuild serve") as c:
             hold_host(c, name, problem.message)
-        apply_boot_files(work.front_end, (name,))
+        work.write_boot_files(name)
         raise Refused(403, f"{problem.message}: it is held") from None
     except RollbuildError as problem:
         if is_passing(problem):

@@ -19,8 +19,11 @@ from rollbuild.frontend.service.work import Work, install_of_token, is_newest, l
 LOGS = "/var/lib/rollbuild/logs"
 BODY_LIMIT = 8 * 1024 * 1024
 KEPT = 5
+AT_ONCE = 2
+"""Uploads of a host that are taken at the same time: a host that opens a thousand would fill the disk."""
 _SUFFIX = ".tar.gz"
 _PART = ".part-"
+_LIVE_SECONDS = 300.0  # that a part grows for at most; what is older is of a process that was killed
 
 
 async def take_logs(work: Work, host: str, asker: Asker, body: AsyncIterator[bytes]) -> Response:
@@ -31,6 +34,8 @@ async def take_logs(work: Work, host: str, asker: Asker, body: AsyncIterator[byt
         for place in (folder.parent, folder):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.chmod(place, 0o700)
+        if _count_parts(folder) >= AT_ONCE:
+            raise Refused(503, f"{host} sends its logs several times at once")
         file, name = tempfile.mkstemp(dir=folder, prefix=_PART)
         try:
             with os.fdopen(file, "wb") as target:
@@ -66,6 +71,15 @@ def _keep(work: Work, install: Install, part: Path, size: int) -> Response:
         record_event(c, install, "logs", f"{name} ({size:,} bytes)", now)
     log.info("%s sent its logs: %s", install.host, name)
     return Response(status_code=204)
+
+
+def _count_parts(folder: Path) -> int:
+    started = time.time() - _LIVE_SECONDS
+    found = 0
+    for entry in os.scandir(folder):
+        with suppress(FileNotFoundError):
+            found += entry.name.startswith(_PART) and entry.stat().st_mtime > started
+    return found
 
 
 def _prune(folder: Path, now: float) -> None:

@@ -1,4 +1,4 @@
-"""Connections that are too slow: nobody holds one for longer than it takes to be served."""
+"""Connections: nobody holds one for longer than it takes to be served, or speaks for others without being the proxy."""
 
 import asyncio
 from typing import Any
@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rollbuild.frontend.service.answers import refusal
+from rollbuild.frontend.service.peers import LOOPBACK, may_speak_for_others
 
 HEADER_SECONDS = 15.0
 SEND_SECONDS = 60.0
@@ -15,12 +16,19 @@ HEADER_LIMIT = 16 * 1024
 
 
 class ImpatientProtocol(H11Protocol):
-    """HTTP by uvicorn, which itself waits for ever for a request that is begun and not ended."""
+    """HTTP by uvicorn, which itself waits for ever for a request that is begun and not ended.
+
+    A user of this machine who is no web server has no address: nothing that is for a host is given to it.
+    """
 
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        if self.client is not None and self.client[0] in LOOPBACK:
+            connection = transport.get_extra_info("socket")
+            if connection is None or not may_speak_for_others(connection):
+                self.client = None
         self._wait_for_request()
 
     def data_received(self, data: bytes) -> None:

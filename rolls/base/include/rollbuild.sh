@@ -20,12 +20,21 @@ rb_post() {
 }
 
 # rb_event STAGE [DETAIL]: tells the front end how far this install is. Never an error: a report that gets lost
-# is no reason to stop an install. rb_url may name several places; the first that takes it is enough.
+# is no reason to stop an install. rb_url may name several places; the first that takes it is enough. A web server that
+# starts again at this moment refuses connections or drops them (7, 52 and 56 of curl, which retries none of these):
+# were the last report lost, the host would install again.
 rb_event() {
-    local url
-    for url in $rb_url; do
-        rb_post "$url" --max-time 10 --data-urlencode "host=$rb_host" --data-urlencode "stage=$1" \
-            --data-urlencode "detail=${2:-}" && return 0
+    local url pause code=0
+    for pause in 1 2 4 0; do
+        for url in $rb_url; do
+            rb_post "$url" --max-time 10 --data-urlencode "host=$rb_host" --data-urlencode "stage=$1" \
+                --data-urlencode "detail=${2:-}" && return 0
+            code=$?
+        done
+        case $code in
+        7 | 52 | 56) sleep "$pause" ;;
+        *) return 0 ;;
+        esac
     done
     return 0
 }

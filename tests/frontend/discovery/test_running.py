@@ -180,7 +180,7 @@ def test_many_machines_are_one_configuration(begin: Begin) -> None:
     run.leave()
     assert len(run.applies) <= 3, run.applies
     with run.database.reading() as c:
-        assert configuration_generation(c) == run.applies[-1] == 62
+        assert configuration_generation(c) == run.applies[-1] < 62, "they are inserted together"
 
 
 def test_what_other_commands_change_is_applied_too(begin: Begin, database: Database) -> None:

@@ -1,0 +1,188 @@
+"""The article's virtual machines on a real Xen: its commands as it prints them, and what can go wrong."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from tests.boot.network import need
+from tests.boot.virtual import CONTAINER, VmFrontEnd, inside_network, make_front_end, shared_ssh, wait_until
+from tests.boot.xen.hypervisor import Container, run_container
+from tests.boot.xen.image import make_image
+
+pytestmark = pytest.mark.boot
+SMALL = "mem=160 disksize=1"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A front end, and its VM container."""
+
+    rocks: VmFrontEnd
+    container: Container
+
+    def install(self, name: str, options: str = SMALL) -> None:
+        """Add a VM and have it install itself."""
+        self.rocks.do(f"rocks add host vm {CONTAINER} Compute name={name} {options}")
+        self.rocks.do(f"rocks create host vm {name}")
+        self.rocks.wait_for_stage(name, "post-done")
+        self.rocks.wait_for_status(name, "undefined")
+
+    def remains(self) -> str:
+        """What of virtual machines is on the container."""
+        shown = self.container.ssh("virsh list --all --name; ls /etc/xen/rocks /state/partition1/vm/disks").stdout
+        return " ".join(word for word in shown.split() if not word.endswith(":") and word != "Domain-0")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    need("virsh", "ssh")
+    image = make_image()
+    folder = tmp_path_factory.mktemp("xen")
+    with inside_network(), ExitStack() as stack:
+        container = stack.enter_context(run_container(image, folder))
+        uri = f"xen+ssh://root@127.0.0.1:{container.port}/system?keyfile={image.key}&no_verify=1&proxy=netcat"
+        attributes = {
+            "vm_hypervisor": "xen",
+            "vm_virt_type": "para",
+            "vm_bridge": "xenbr.eth0",
+            "vm_connection": f"{uri}&command={shared_ssh(folder)}",
+        }
+        front_end = make_front_end(folder, image.guest_kernel, image.guest_initrd, attributes)
+        stack.enter_context(front_end.serving())
+        site = Site(front_end, container)
+        yield site
+        for line, seconds in front_end.seconds:
+            print(f"{seconds:5.1f} {line}")  # noqa: T201
+        print(
+            container.ssh(
+                "pidof libvirtd; free -m; dmesg | tail -20; tail -20 /var/log/libvirt/libxl/libxl-driver.log"
+            ).stdout
+        )
+        print("\n".join(front_end.transcript))  # noqa: T201 - for the documentation
+        print((front_end.root / "service.log").read_text())  # noqa: T201
+
+
+def started(name: str) -> str:
+    return f'Using config file "/etc/xen/rocks/{name}"\nStarted domain {name}\n'
+
+
+def test_the_articles_commands(site: Site) -> None:
+    rocks, vm = site.rocks, "compute-0-0-1"
+    added = rocks.do('rocks add host vm vm-container-0-0 membership="Compute"')
+    assert added == 'Added VM on node "vm-container-0-0" slice "1" with vm_name "compute-0-0-1"\n'
+    assert rocks.do("rocks create host vm compute-0-0-1") == started(vm)
+    with rocks.console("rocks-console compute-0-0-1") as console:
+        console.wait_for("Escape character is ^]")
+        console.wait_for("GUEST reported post-done")
+        console.wait_for("GUEST installed")
+        assert console.wait_for_end() == 0
+    assert rocks.stages(vm)[-3:] == ["ks-fetched", "pre-start", "post-done"]
+    assert rocks.do("rocks list host boot compute-0-0-1") == "ACTION\nos    \n"
+    rocks.wait_for_status(vm, "undefined")
+    assert rocks.do("rocks start host VM compute-0-0-1") == started(vm)
+    rocks.wait_for_stage(vm, "first-boot")
+    assert rocks.do("rocks list host") == LIST
+    assert rocks.do("rocks list host vm") == LIST_VM
+    assert rocks.do("rocks list host vm status=true") == LIST_STATUS
+
+    done = rocks("rocks create host vm compute-0-0-1")
+    assert (done.code, done.out) == (1, "")
+    assert "compute-0-0-1 is already running on vm-container-0-0" in done.err
+    done = rocks("rocks remove host vm compute-0-0-1")
+    assert done.code == 1 and "compute-0-0-1 is running on vm-container-0-0" in done.err
+
+    # Not enough memory: the first has 1,024 MiB of what dom0 leaves.
+    rocks.do('rocks add host vm vm-container-0-0 membership="Compute"')
+    done = rocks("rocks create host vm compute-0-0-2")
+    figures = r"not enough memory on vm-container-0-0: need 1024 MiB, free \d{3} MiB \(dom0 keeps 640 MiB\)"
+    assert done.code == 1 and re.search(figures, done.err)
+    assert "rocks set host vm compute-0-0-2 mem=" in done.err and "dom0_memory" in done.err
+    assert "compute-0-0-2" not in site.remains()
+    rocks.do("rocks set host vm compute-0-0-2 mem=160 disk=file:/state/partition1/vm/disks/two.xvda,xvda,w disksize=1")
+    assert rocks.do("rocks create host vm compute-0-0-2") == started("compute-0-0-2")
+    rocks.wait_for_stage("compute-0-0-2", "post-done")
+    rocks.wait_for_status("compute-0-0-2", "undefined")
+    assert rocks.do("rocks start host vm compute-0-0-2") == started("compute-0-0-2")
+    rocks.wait_for_stage("compute-0-0-2", "first-boot")
+
+    assert rocks.do("rocks stop host vm compute-0-0-1 compute-0-0-2") == ""
+    rocks.wait_for_status(vm, "shutoff")
+    rocks.do("rocks remove host vm vm-container-0-0 purge=yes")
+    assert site.remains() == ""
+    assert rocks.do("rocks list host vm") == ""
+
+
+def test_what_fails_and_what_then(site: Site) -> None:
+    """libvirtd is killed, in the middle of an install's start too; the container is cut off, and boots again."""
+    rocks, ssh = site.rocks, site.container.ssh
+    site.install("first")
+    assert rocks.do("rocks start host vm first") == started("first")
+    rocks.wait_for_stage("first", "first-boot")
+
+    # In the middle: kernel and initrd are there, and the file of the machine.
+    rocks.do(f"rocks add host vm {CONTAINER} Compute name=second {SMALL}")
+    ssh(
+        "nohup sh -c 'until [ -e /etc/xen/rocks/second ]; do sleep 0.1; done; kill -9 $(cat /run/libvirtd.pid)' "
+        ">/dev/null 2>&1 &"
+    )
+    done = rocks("rocks create host vm second")
+    assert (done.code, done.out) == (69, "")
+    assert f"cannot reach {CONTAINER}: " in done.err
+    for line in ("rocks start host vm second", "rocks stop host vm first"):
+        done = rocks(line)
+        assert done.code == 69 and f"cannot reach {CONTAINER}: " in done.err
+    done = rocks("rocks list host vm status=true")
+    assert done.code == 0 and f"warning: cannot reach {CONTAINER}: " in done.err
+    assert [line.split()[-1] for line in done.out.splitlines()] == ["STATUS", "unreachable", "unreachable"]
+    ssh("libvirtd -d")
+    rocks.wait_for_status("first", "active")
+    assert rocks.do("rocks create host vm second") == started("second")
+    rocks.wait_for_stage("second", "post-done")
+    done = rocks("rocks stop host vm first")
+    assert (done.code, done.err) == (0, "")
+
+    site.container.disconnect()
+    done = rocks("rocks start host vm first")
+    assert done.code == 69 and f"cannot reach {CONTAINER}: " in done.err
+    site.container.reset()
+    rocks.wait_for_status("first", "shutoff")
+    before = len(rocks.stages("first"))
+    assert rocks.do("rocks start host vm first second") == started("first") + started("second")
+    wait_until("first boots again", lambda: "first-boot" in rocks.stages("first")[before:])
+    rocks.wait_for_stage("second", "first-boot")
+    assert rocks("rocks remove host vm first second force=yes purge=yes").code == 0
+    assert site.remains() == ""
+
+
+def test_a_machine_without_paravirtualized_processor(site: Site) -> None:
+    """PVH: the processor's own virtualization, and Xen's drivers."""
+    rocks = site.rocks
+    site.install("pvh", f"{SMALL} virt-type=pvh")
+    assert 'type        = "pvh"' in site.container.ssh("cat /etc/xen/rocks/pvh").stdout
+    assert rocks.do("rocks start host vm pvh") == started("pvh")
+    rocks.wait_for_stage("pvh", "first-boot")
+    rocks.do("rocks pause host vm pvh")
+    rocks.wait_for_status("pvh", "paused")
+    rocks.do("rocks resume host vm pvh")
+    assert rocks("rocks stop host vm pvh action=shutdown").code == 0
+    rocks.wait_for_status("pvh", "shutoff")
+    done = rocks("rocks remove host vm pvh")
+    assert done.code == 0 and "its disk stays on vm-container-0-0" in done.err
+    assert site.remains() == "pvh.xvda"
+    site.container.ssh("rm /state/partition1/vm/disks/*")
+
+
+LIST = """HOST              MEMBERSHIP   CPUS RACK RANK RUNACTION INSTALLACTION
+compute-0-0-1:    Compute      1    0    0    os        install      
+granite:          Frontend     1    0    0    os        install      
+vm-container-0-0: VM Container 2    0    0    os        install      
+"""  # noqa: W291
+LIST_VM = """SLICE MEM  CPUS MAC               HOST             VIRT-TYPE
+1     1024 1    4e:71:00:40:00:00 vm-container-0-0 para     
+"""  # noqa: W291
+LIST_STATUS = """SLICE MEM  CPUS MAC               HOST             VIRT-TYPE STATUS
+1     1024 1    4e:71:00:40:00:00 vm-container-0-0 para      active
+"""
