@@ -195,7 +195,7 @@ class Storm:
             status, text = _read_answer(answer)
             if status:
                 if status not in (200, 204):
-                    self.wrong.append(f"{address}: {method} {path}: {status} {text[:200]}")
+                    raise AssertionError(f"{address}: {method} {path}: {status} {text[:200]}")
                 return text
             self.cut += 1
             await asyncio.sleep(_NAP * 2)

@@ -11,7 +11,7 @@ import pytest
 
 from rollbuild.errors import UNREACHABLE, RollbuildError
 from rollbuild.vm import DomainState, GuestDisk, VirshDriver
-from rollbuild.vm.virsh import _word
+from rollbuild.vm.virshtext import spell_word
 
 needs_virsh = pytest.mark.skipif(shutil.which("virsh") is None, reason="virsh is missing (package libvirt-clients)")
 DOMAIN = "<domain type='test'><name>{}</name><memory unit='MiB'>512</memory><os><type>hvm</type></os></domain>"
@@ -134,7 +134,7 @@ def test_what_virsh_says_of_failures(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("word", ["plain", "with blank", "a;b", "a'b", 'a"b', "a\\b", "a\nb", "#x", "-x", "é"])
 def test_words_reach_virsh_whole(word: str) -> None:
     try:
-        spelled = _word(word)
+        spelled = spell_word(word)
     except RollbuildError:
         return
     done = subprocess.run(

@@ -1,5 +1,6 @@
 """A machine becomes a host: one transaction, which leaves all of it or nothing."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ NETWORK = "private"
 HELD = "inserted with --hold"
 DEVICE_ATTRIBUTE = "primary_device"
 _DEVICE = "eth0"
+HELD_SECONDS = 0.3
 _BATCH = 50  # names that are looked up at once
 
 
@@ -96,13 +98,18 @@ def insert_machines(
     """Add the hosts of several machines in one transaction: many come at once, and each transaction is a generation of
     the configuration that everything has to follow.
 
-    Raises RollbuildError, and none is there, when one of them is refused; `insert_machine` then says which.
+    Others wait for its end: after HELD_SECONDS the rest of `wanted` is left to the next one. Raises RollbuildError, and
+    none is there, when one of them is refused; `insert_machine` then says which.
     """
+    end = time.monotonic() + HELD_SECONDS
+    inserted: list[Inserted] = []
     with database.writing(command) as c:
-        return tuple(
-            _add(c, placement, one.mac, one.membership.appliance, one.arch, one.address or placement.address)
-            for one in wanted
-        )
+        for one in wanted:
+            address = one.address or placement.address
+            inserted.append(_add(c, placement, one.mac, one.membership.appliance, one.arch, address))
+            if time.monotonic() > end:
+                break
+    return tuple(inserted)
 
 
 def find_owner(database: Database, mac: str) -> str:

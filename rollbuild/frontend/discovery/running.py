@@ -191,7 +191,8 @@ class Discovery:
         answers: Iterable[Event] = map(self._insert, adding)
         if len(adding) > 1:
             try:
-                answers = insert_machines(self._database, self._placement, adding, command=self._command)
+                answers = inserted = insert_machines(self._database, self._placement, adding, command=self._command)
+                self._adding = adding[len(inserted) :]
             except RollbuildError as problem:
                 if problem.exit_code == BUSY:
                     # Each by itself would wait as long.

@@ -38,7 +38,7 @@ def test_a_host_gets_its_kickstart_and_the_install_is_noted(service: Service) ->
 WHO: dict[str, tuple[str, str, dict[str, str], int]] = {
     "its address": (HOST, ADDRESSES[HOST], {}, 200),
     "another host's address": (HOST, ADDRESSES[OTHER], {}, 403),
-    "another host's address with the MAC": (HOST, ADDRESSES[OTHER], MAC, 200),
+    "another host's address with the MAC, which anyone can name": (HOST, ADDRESSES[OTHER], MAC, 403),
     "an address of DHCP with the MAC": (HOST, "10.1.200.7", MAC, 200),
     "an address of DHCP without": (HOST, "10.1.200.7", {}, 403),
     "an address of DHCP with the MAC of another": (OTHER, "10.1.200.7", MAC, 403),
