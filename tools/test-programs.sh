@@ -66,6 +66,7 @@ systemd-analyze        systemd             systemd
 tmux                   tmux                tmux
 virsh                  libvirt-clients     libvirt-client
 virt-xml-validate      libvirt-clients     libvirt-client
+xmllint                libxml2-utils       libxml2
 xorriso                xorriso             xorriso
 '
 manager=$(command -v apt-get || command -v dnf || true)

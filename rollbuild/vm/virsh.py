@@ -26,6 +26,7 @@ from rollbuild.vm.virshtext import (
     NOT_RUNNING,
     find_errors,
     find_number,
+    hung_up,
     read_paths,
     read_states,
     refresh_and_list,
@@ -164,10 +165,11 @@ class VirshDriver:
                 config.write_text(xl_file(guest, install), encoding="utf-8")
                 is_there = f"{pool.folder}/{guest.name}" in read_paths(shown)
                 steps += upload_steps(pool.name, guest.name, config, is_there=is_there)
+            if state is not DomainState.UNDEFINED:
+                # libvirt replaces no machine by one with another UUID.
+                steps.append(("undefine", guest.name))
             if install is None:
                 steps.append(("define", str(document)))
-            elif state is not DomainState.UNDEFINED:
-                steps.append(("undefine", guest.name))
             self._run_all(steps)
             # Not kept: when the installer reboots, the machine is gone, and does not start its install again.
             self._run(("start", guest.name) if install is None else ("create", str(document)))
@@ -273,18 +275,24 @@ class VirshDriver:
         `allowed` are errors that are none here. Raises RollbuildError for any other.
         """
         line = "; ".join(" ".join(map(spell_word, command)) for command in commands)
-        limit = seconds or self.seconds
-        try:
-            done = run_program(["virsh", "-c", self.uri, line], timeout=limit, env={**os.environ, "LC_ALL": "C"})
-        except RollbuildError as problem:
-            if "did not end within" not in problem.message:
-                raise
-            raise self._unreachable(f"no answer within {limit:g} seconds") from None
+        done = self._call(line, seconds or self.seconds)
+        if hung_up(done.stderr):
+            # ssh gave up a shared connection at this very moment, or it was to a container that booted since. Nothing
+            # was done yet.
+            done = self._call(line, seconds or self.seconds)
         errors = [text for text in done.stderr.decode(errors="replace").splitlines() if text.strip()]
         wrong = find_errors(errors, allowed)
         if wrong or (done.returncode and not errors):
             raise self._explain(commands[-1][0], done, wrong)
         return done.stdout.decode(errors="replace")
+
+    def _call(self, line: str, seconds: float) -> Completed:
+        try:
+            return run_program(["virsh", "-c", self.uri, line], timeout=seconds, env={**os.environ, "LC_ALL": "C"})
+        except RollbuildError as problem:
+            if "did not end within" not in problem.message:
+                raise
+            raise self._unreachable(f"no answer within {seconds:g} seconds") from None
 
     def _explain(self, command: str, done: Completed, errors: Sequence[str]) -> RollbuildError:
         said = " ".join(text.removeprefix("error:").strip() for text in errors) or f"exit status {done.returncode}"

@@ -16,6 +16,10 @@ NO_CONNECTION = re.compile(
     r"failed to connect to the hypervisor|[Dd]isconnected from|client socket is closed|End of file while reading data"
     r"|Cannot (recv|write) data"
 )
+_HUNG_UP = re.compile(
+    r"failed to connect to the hypervisor\s+error: (End of file while reading data|Cannot (recv|write) data)"
+    r"[: ]*(Input/output error|Connection reset by peer|Broken pipe)?\Z"
+)
 _STATES = {
     "running": DomainState.ACTIVE,
     "idle": DomainState.ACTIVE,
@@ -51,6 +55,11 @@ def shorten(said: str) -> str:
     inner = re.sub(r"^(Cannot recv data|Cannot write data|End of file while reading data)[: ]*", "", reason)
     inner = re.sub(r"[: ]*(Connection reset by peer|Broken pipe|Input/output error)$", "", inner)
     return inner or reason or "no answer"
+
+
+def hung_up(errors: bytes) -> bool:
+    """Whether there was no connection because the other end hung up, without a word of why."""
+    return bool(_HUNG_UP.search(errors.decode(errors="replace").strip()))
 
 
 def read_states(shown: str) -> dict[str, DomainState]:

@@ -23,12 +23,10 @@ STARTED = f"Started domain {MACHINE}\n"
 _DAEMON = """
 set -e
 for name in etc run lib cache log; do mkdir -p "$0/$name"; done
-mkdir -p /run/libvirt
+mkdir -p /etc/libvirt /run/libvirt
 mount --bind "$0/etc" /etc/libvirt
 mount --bind "$0/run" /run/libvirt
-mount --bind "$0/lib" /var/lib/libvirt
-mount --bind "$0/cache" /var/cache/libvirt
-mount --bind "$0/log" /var/log/libvirt
+for name in lib cache log; do mount --bind "$0/$name" "/var/$name"; done
 exec libvirtd -f "$0/libvirtd.conf" -p "$0/pid"
 """
 _SETTINGS = """

@@ -11,6 +11,7 @@ from rollbuild.vm.virshtext import (
     NO_POOL,
     NOT_RUNNING,
     find_errors,
+    hung_up,
     read_paths,
     read_states,
     shorten,
@@ -84,6 +85,23 @@ def test_which_errors_count(said: list[str], allowed: re.Pattern[str] | None, wr
 )
 def test_why_there_is_no_connection(said: str, reason: str) -> None:
     assert shorten(said) == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "is_so"),
+    [
+        (
+            "error: failed to connect to the hypervisor\nerror: End of file while reading data: : Input/output error\n",
+            True,
+        ),
+        ("error: failed to connect to the hypervisor\nerror: Cannot recv data: Connection reset by peer\n", True),
+        ("error: failed to connect to the hypervisor\nerror: End of file while reading data: nc: refused: x\n", False),
+        ("error: Failed to start domain x\nerror: End of file while reading data: Input/output error\n", False),
+        ("", False),
+    ],
+)
+def test_a_connection_that_broke_off_is_tried_again(said: str, is_so: bool) -> None:
+    assert hung_up(said.encode()) is is_so
 
 
 def test_words() -> None:

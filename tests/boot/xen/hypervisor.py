@@ -26,7 +26,9 @@ class Container:
 
     def disconnect(self) -> None:
         """Have what it wrote on its disk, and let nobody in any more."""
-        self.ssh("for key in s u; do echo $key >/proc/sysrq-trigger; done; sleep 1; kill $(cat /run/sshd.pid)")
+        self.ssh(
+            "for key in s u; do echo $key >/proc/sysrq-trigger; done; sleep 1; nohup sh -c 'sleep 1; pkill sshd' &"
+        )
 
     def reset(self, timeout: float = 240) -> None:
         """Cut its power for a moment. Its virtual machines are gone."""

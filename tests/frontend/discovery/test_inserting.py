@@ -14,6 +14,7 @@ from rollbuild.cluster import (
     add_interface,
     add_network,
     add_vm,
+    configuration_generation,
     find_host,
     list_discoveries,
     list_hosts,
@@ -24,8 +25,9 @@ from rollbuild.cluster import (
     set_network,
 )
 from rollbuild.errors import RollbuildError
-from rollbuild.frontend.discovery.inserting import HELD, Placement, insert_machine
-from rollbuild.frontend.discovery.values import Exists, Inserted
+from rollbuild.frontend.discovery import inserting
+from rollbuild.frontend.discovery.inserting import HELD, Placement, insert_machine, insert_machines
+from rollbuild.frontend.discovery.values import AddHost, Exists, Inserted, Membership
 
 MAC = "52:54:00:aa:10:{:02x}"
 
@@ -236,3 +238,24 @@ def test_many_at_once_by_several_threads(database: Database) -> None:
     assert len(found) == 80 and len(inserted) == 40
     assert {one.host for one in inserted} == {f"compute-0-{rank}" for rank in range(40)}
     assert len({one.address for one in inserted}) == 40
+
+
+def test_several_are_one_generation(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others wait for the transaction: it takes what it can in its time; a refused one leaves nothing of the others."""
+    compute = Membership("Compute", "compute", True)
+    wanted = [AddHost(f"52:54:00:bb:00:{number:02x}", compute) for number in range(5)]
+    with database.reading() as c:
+        before = configuration_generation(c)
+    assert [one.host for one in insert_machines(database, Placement(), wanted[:3])] == [
+        "compute-0-0",
+        "compute-0-1",
+        "compute-0-2",
+    ]
+    with database.reading() as c:
+        assert configuration_generation(c) == before + 1
+    with pytest.raises(RollbuildError, match="52:54:00:bb:00:00"):
+        insert_machines(database, Placement(), [wanted[3], wanted[0], wanted[4]])
+    with database.reading() as c:
+        assert "compute-0-3" not in [host.name for host in list_hosts(c)]
+    monkeypatch.setattr(inserting, "HELD_SECONDS", -1.0)
+    assert [one.host for one in insert_machines(database, Placement(), wanted[3:])] == ["compute-0-3"]
