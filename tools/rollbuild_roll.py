@@ -40,7 +40,8 @@ def main(target: Path) -> None:
     build_own_wheel(wheels)
     chosen = sorted(wheels.glob("*.whl"))
     write_site(chosen, target / "packages" / "rollbuild-site.tar")
-    (target / "packages" / "rollbuild.bash").write_text(completion())
+    for program, module in (("rollbuild", "rollbuild.commands.main"), ("rocks", "rollbuild.commands.rocks")):
+        (target / "packages" / f"{program}.bash").write_text(completion(program, module))
     print(f"{target}: rollbuild {version} with {len(chosen) - 1} wheels")
 
 
@@ -119,13 +120,11 @@ def write_site(wheels: list[Path], archive: Path) -> None:
             packed_site.addfile(entry, io.BytesIO(files[name]))
 
 
-def completion() -> str:
-    """The shell completion of the command rollbuild for bash."""
-    environment = {**os.environ, "_ROLLBUILD_COMPLETE": "bash_source"}
-    program = "from rollbuild.commands.main import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, cwd=ROOT, check=True
-    )
+def completion(program: str, module: str) -> str:
+    """The shell completion of a command for bash."""
+    environment = {**os.environ, f"_{program.upper()}_COMPLETE": "bash_source"}
+    code = f"from {module} import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, cwd=ROOT, check=True)
     return done.stdout.decode()
 
 

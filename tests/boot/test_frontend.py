@@ -173,7 +173,7 @@ def test_a_machine_that_fails_three_times_is_held(
         front_end.options("test.fail")
         front_end.prompt.run("insert-ethers", "--membership", "Compute", "--mac", MAC)
         with front_end.machine(tmp_path, MAC, old_disk(tmp_path, bios_disk)) as machine:
-            machine.wait_for(ON_DISK, SLOW)
+            machine.wait_for(ON_DISK, 4 * SLOW)  # it boots four times
             assert stages(machine) == ["pre-start", "failed"] * 3
         shown = front_end.rocks("list", "host", "install", "compute-0-0")
         assert "3 installs failed; the last: no disk is large enough" in shown

@@ -20,13 +20,19 @@ pytestmark = pytest.mark.boot
 MACHINE = "compute-0-0-1"
 STARTED = f"Started domain {MACHINE}\n"
 # A libvirtd of its own: it sees these folders in the place of the system's, and has no service manager.
-_DAEMON = """
+_DAEMON = r"""
 set -e
 for name in etc run lib cache log; do mkdir -p "$0/$name"; done
 mkdir -p /etc/libvirt /run/libvirt
 mount --bind "$0/etc" /etc/libvirt
 mount --bind "$0/run" /run/libvirt
 for name in lib cache log; do mount --bind "$0/$name" "/var/$name"; done
+# It wants them even where machines run as root.
+for name in passwd group; do
+    { cat "/etc/$name"; for who in libvirt-qemu tss; do echo "$who:x:64055:64055::/:/bin/false"; done; } >"$0/$name"
+done
+sed -i 's/\(:x:64055:\).*/\1/' "$0/group"
+for name in passwd group; do mount --bind "$0/$name" "/etc/$name"; done
 exec libvirtd -f "$0/libvirtd.conf" -p "$0/pid"
 """
 _SETTINGS = """

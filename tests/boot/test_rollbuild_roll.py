@@ -93,6 +93,18 @@ def test_dnf_installs_it_without_a_network_and_it_runs(
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout == rollbuild("compile", "compute", "--rolls", tmp_path / "sources", "-o", "-").out
+    # So do the front end's commands, with the database and all that they need.
+    programs = root / "usr/bin"
+    assert {path.name for path in programs.iterdir()} >= {"rollbuild", "rocks", "rocks-console", "insert-ethers"}
+    runnable_rocks = tmp_path / "rocks.py"
+    runnable_rocks.write_text((programs / "rocks").read_text().replace('"/usr/lib/rollbuild"', repr(str(site))))
+    there = {**environment, "ROLLBUILD_ROOT": str(tmp_path / "front-end")}
+    (tmp_path / "front-end").mkdir()
+    for words in (["add", "host", "compute-0-0", "membership=Compute"], ["list", "host"]):
+        argv = [python312, "-I", str(runnable_rocks), *words]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, env=there, timeout=120)
+        assert done.returncode == 0, done.stderr
+    assert "Compute" in done.stdout
     # What builds rolls and repositories works too: createrepo_c and libsolv are inside.
     argv = [python312, "-I", str(runnable), "check", str(tmp_path / "sources"), "--repo", str(current / "BaseOS")]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=120)
