@@ -135,6 +135,12 @@ def find_database_url() -> str:
         text = read_limited(file, _URL_LIMIT).decode("utf-8", "replace").strip()
         if not text:
             raise RollbuildError(f"{file} is empty", hint="it holds the database's URL; without the file it is SQLite")
+        if "://" not in text and not text.startswith("/"):
+            # A relative path would be another database in each folder that a command is called in.
+            raise RollbuildError(
+                f"{file} holds neither the URL of a database nor the whole path of a file",
+                hint="it looks like postgresql://USER:PASSWORD@HOST/DATABASE or /var/lib/rollbuild/cluster.db",
+            )
         return text
     return URL.create("sqlite", database=os.path.abspath(system_path(_SQLITE_FILE))).render_as_string()
 

@@ -25,17 +25,14 @@ _NAP_SECONDS = 0.02
 
 def parse_url(url: str) -> URL:
     """The URL with its driver; a text without `://` is the path of an SQLite file. Raises RollbuildError, USAGE."""
+    if not url.isprintable():
+        raise _refused_url()
     if "://" not in url:
         return URL.create("sqlite", database=os.path.abspath(url))
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as problem:
-        # The text is not shown: it may hold a password.
-        raise RollbuildError(
-            "this is not the URL of a database",
-            hint="it looks like sqlite:////var/lib/rollbuild/cluster.db or postgresql://USER:PASSWORD@HOST/DATABASE",
-            exit_code=USAGE,
-        ) from problem
+        raise _refused_url() from problem
     kind = parsed.drivername.partition("+")[0]
     if kind == "sqlite":
         if parsed.host or not parsed.database or parsed.database == ":memory:":
@@ -49,6 +46,15 @@ def parse_url(url: str) -> URL:
         return parsed.set(drivername="postgresql+psycopg")
     raise RollbuildError(
         f"rollbuild keeps no cluster in a database of kind {kind!r}", hint="use sqlite or postgresql", exit_code=USAGE
+    )
+
+
+def _refused_url() -> RollbuildError:
+    # The text is not shown: it may hold a password.
+    return RollbuildError(
+        "this is not the URL of a database",
+        hint="it looks like sqlite:////var/lib/rollbuild/cluster.db or postgresql://USER:PASSWORD@HOST/DATABASE",
+        exit_code=USAGE,
     )
 
 

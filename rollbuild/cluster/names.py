@@ -17,7 +17,8 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _VM_NAME = re.compile(r".+-\d+-\d+-\d+")
 _RACK = re.compile(r"rack\d+")
 _WORD = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?")
-_DEVICE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,31}")
+# As long as Linux takes.
+_DEVICE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,14}")
 _DIGITS = re.compile(r"([0-9]+)")
 _HEX = re.compile(r"[0-9a-f]+")
 _ZONE_LENGTH = 253

@@ -287,6 +287,17 @@ def test_done(cluster: Rocks, name: str) -> None:
 # What is typed after HOSTS -> exit code, and words of what it says.
 REFUSED: dict[str, tuple[str, int, str]] = {
     "no membership": ("add host profile rack=0 rank=0", 2, "membership not specified"),
+    "an action without its name": ("set host boot compute-0-0 install", 2, "did you mean action=install?"),
+    "a second front end": (
+        "add host granite membership=Frontend rack=0 rank=0 ; add host other membership=Frontend rack=0 rank=1",
+        1,
+        "a cluster has one front end, and there would be granite and other",
+    ),
+    "a host becomes a second front end": (
+        "add host granite membership=Frontend rack=0 rank=0 ; set host membership compute-0-0 frontend",
+        1,
+        "a cluster has one front end, and there would be compute-0-0 and granite",
+    ),
     "no rack": ("add host profile membership=Compute rank=0", 2, "rack not specified"),
     "no rank": ("add host profile membership=Compute rack=0", 2, "rank not specified"),
     "no such membership": ("add host profile membership=Compte rack=0 rank=0", 1, 'membership "Compte" is not valid'),
@@ -396,6 +407,17 @@ def test_removing_hosts_is_all_or_nothing(cluster: Rocks) -> None:
         ["set host vm compute-0-0 physnode=vm-container-0-0", "remove host vm-container-0-0 compute-0-0 lost=yes"],
     )
     assert not any(line.startswith(("add host compute-0-0", "add host vm-")) for line in dumped(rocks))
+
+
+def test_a_second_front_end_may_be_removed(cluster: Rocks, tmp_path: Path) -> None:
+    rocks = cluster
+    made = [f"rocks add host {name} membership=Frontend rack=0 rank={rank}" for rank, name in enumerate(("one", "two"))]
+    # As editors on other systems write a file.
+    (tmp_path / "two").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(made).encode())
+    do(rocks, ["load two"])
+    assert rocks("remove host one two").code == 1
+    do(rocks, ["remove host two"])
+    assert rocks("remove host one").code == 1
 
 
 def test_the_audit_keeps_no_secret(rocks: Rocks) -> None:
@@ -595,7 +617,8 @@ def test_a_front_end_without_facts(rocks: Rocks, tmp_path: Path) -> None:
     before = rocks("dump").out
     done = rocks("add frontend attrs=site.yaml")
     assert done.code == 1 and "Kickstart_PrivateAddress is not set" in done.err
-    assert "rollbuild init" in done.err
+    # A site.yaml leaves out what the rolls have as a default.
+    assert "`rocks create distro` first" in done.err
     assert rocks("dump").out == before
     assert rocks("add frontend").code == 4
 

@@ -94,7 +94,8 @@ def test_options_stand_anywhere() -> None:
     [
         (["--jsn"], "no option `--jsn`; did you mean --json?"),
         (["--database"], "--database needs a value"),
-        (["--json=yes"], "no option"),
+        (["--json=yes"], "--json takes no value"),
+        (["--diff=yes"], "--diff takes no value"),
         (["--membership=Compute"], "no option `--membership`"),
     ],
 )

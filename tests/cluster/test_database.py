@@ -74,6 +74,11 @@ def test_a_file_and_the_environment_say_which(tmp_path: Path, monkeypatch: pytes
     monkeypatch.delenv("ROLLBUILD_DATABASE")
     (tmp_path / "etc/rollbuild/database.url").write_text("\n")
     assert "is empty" in refusal_of(find_database_url).message
+    for text in ("cluster.db", "postgresql:/a@b/c", "secret"):
+        (tmp_path / "etc/rollbuild/database.url").write_text(text)
+        refusal = refusal_of(find_database_url)
+        assert "holds neither the URL of a database nor the whole path" in refusal.message
+        assert "secret" not in refusal.message + refusal.hint
 
 
 URLS = {
@@ -91,7 +96,16 @@ def test_urls(url: str, parsed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql://u:secret@h/d", "sqlite://", "sqlite://h/secret", "x y://secret", "postgresql://h:secret/d"]
+    "url",
+    [
+        "mysql://u:secret@h/d",
+        "sqlite://",
+        "sqlite://h/secret",
+        "x y://secret",
+        "postgresql://h:secret/d",
+        "/a\0secret",
+        "a\nsecret",
+    ],
 )
 def test_no_urls(url: str) -> None:
     refusal = refusal_of(lambda: parse_url(url))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 NOTHING = "NULL"
 """The word that clears a value, as in Rocks."""
 
+FRONT_END = "frontend"
+
 ONE_HOST = Argument("host", "Name, alias, address or MAC of a host.", completes="host")
 
 # What an unfinished description of the site is refused with: no fault of the command that was typed.
@@ -29,6 +31,25 @@ def find_one_host(call: Call, connection: "Connection", words: Sequence[str] | N
         found = f"{len(hosts)} hosts" if hosts else "none"
         raise RollbuildError("must supply one host", hint=f"these words mean {found}", exit_code=USAGE)
     return hosts[0]
+
+
+def list_front_ends(connection: "Connection") -> tuple[str, ...]:
+    """The names of the front ends that are machines: one, in a cluster that is right."""
+    from rollbuild.cluster import list_hosts
+
+    return tuple(host.name for host in list_hosts(connection) if host.appliance == FRONT_END and not host.is_vm)
+
+
+def refuse_second_front_end(call: Call, connection: "Connection") -> None:
+    """Raises RollbuildError where a host has become a front end beside another: all files would follow either.
+
+    What is loaded is not looked at: there a virtual front end is a host before it is a VM.
+    """
+    if not call.is_loaded and len(found := list_front_ends(connection)) > 1:
+        raise RollbuildError(
+            f"a cluster has one front end, and there would be {' and '.join(found)}",
+            hint="give the host another membership: rocks list membership",
+        )
 
 
 def apply_changes(call: Call) -> int:

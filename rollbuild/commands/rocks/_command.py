@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rollbuild.commands.rocks._output import Layout, print_table
 from rollbuild.console import Console
@@ -118,8 +118,9 @@ class RocksCommand:
 
 @dataclass(slots=True)
 class Call:
-    """One run of a command: what it was given, and what it works with."""
+    """One run of a command: what it was given, and what it works with. `is_loaded`: it is a line of `rocks load`."""
 
+    is_loaded: ClassVar[bool] = False
     command: RocksCommand
     arguments: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)  # those given, by name or place, and the defaults

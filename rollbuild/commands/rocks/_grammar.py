@@ -93,7 +93,9 @@ def split_line(argv: Sequence[str]) -> Line:
 
 
 def _unknown_option(word: str) -> RollbuildError:
-    name = word.partition("=")[0]
+    name, sign, _ = word.partition("=")
+    if sign and name in (*_PLAIN, *_FLAGS):
+        raise RollbuildError(f"{name} takes no value", hint=f"write {name} alone", exit_code=USAGE)
     meant = suggest(name, (*_WITH_VALUE, *_PLAIN))
     hint = "parameters are written NAME=VALUE; words that begin with a dash stand after --"
     return RollbuildError(f"there is no option `{name}`{meant}", hint=hint, exit_code=USAGE)

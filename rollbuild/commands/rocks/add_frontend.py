@@ -43,7 +43,7 @@ def _add_frontend(call: Call) -> None:
     given = read_attributes(path)
     defaults, appliances = _read_description(call, given)
     values = defaults.merge(given).resolve_texts(os="linux", appliance="frontend", rack="0", host="")
-    site = _Site(values)
+    site = _Site(values, has_defaults=bool(defaults.layers))
     devices = _read_devices()
     with call.writing() as connection:
         _add_appliances(call, connection, appliances)
@@ -76,7 +76,7 @@ def _read_description(call: Call, given: AttributeSet) -> tuple[AttributeSet, tu
 class _Site:
     """The facts of the site that networks and the front end's host are made of. Raises FindingsError for all faults."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    def __init__(self, values: Mapping[str, str], *, has_defaults: bool) -> None:
         self._values = values
         self._faults: list[str] = []
         self.name = values.get("Kickstart_PrivateHostname", "").partition(".")[0].lower() or "frontend"
@@ -90,6 +90,9 @@ class _Site:
             self._faults.append(f"private_mtu is no number: {self.mtu}")
         if self._faults:
             hint = f"correct {_SITE}, or make it: rollbuild init"
+            if not has_defaults:
+                # `rollbuild init` leaves out what is as the rolls have it.
+                hint = f"{_SITE} has only what differs from the rolls: `rocks create distro` first, or rolls="
             raise FindingsError(error("SITE", fault, hint=hint) for fault in self._faults)
 
     def _read(self, which: str, *, needed: bool) -> tuple[str, ipaddress.IPv4Network | None]:

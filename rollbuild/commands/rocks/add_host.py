@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from rollbuild.commands.rocks._changing import ONE_HOST, find_one_host
+from rollbuild.commands.rocks._changing import ONE_HOST, find_one_host, refuse_second_front_end
 from rollbuild.commands.rocks._command import Argument, Call, Parameter, RocksCommand
 from rollbuild.errors import USAGE, RollbuildError
 
@@ -32,6 +32,8 @@ def _add_host(call: Call) -> None:
             comment=call.parameters["comment"],
             is_vm=call.flag("vm"),
         )
+        if not call.flag("vm"):
+            refuse_second_front_end(call, connection)
 
 
 def _place(call: Call, connection: "Connection", name: str) -> tuple[str, int, int]:
@@ -62,7 +64,7 @@ def _place(call: Call, connection: "Connection", name: str) -> tuple[str, int, i
 
 
 def _unspecified(what: str, name: str) -> RollbuildError:
-    hint = f"{what}=... says it; a name such as compute-0-3 would too, and {name} does not"
+    hint = f'{what}=... says it; a name such as compute-0-3 would too, and "{name}" does not'
     return RollbuildError(f"{what} not specified", hint=hint, exit_code=USAGE)
 
 

@@ -46,7 +46,7 @@ def _load(call: Call) -> None:
     file = call.argument
     text = read_limited(file, _LIMIT)
     try:
-        lines = list(_split(text.decode(), file))
+        lines = list(_split(text.decode("utf-8-sig"), file))
     except UnicodeDecodeError:
         raise RollbuildError("not UTF-8 text", location=Location(file), hint="is it a dump?") from None
     table = read_table(call.console)
@@ -82,6 +82,7 @@ class _LoadedCall(Call):
     """A call inside the one transaction of a load."""
 
     connection: "Connection"
+    is_loaded = True
 
     @contextmanager
     def reading(self) -> "Iterator[Connection]":

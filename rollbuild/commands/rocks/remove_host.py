@@ -1,6 +1,6 @@
 """`rocks remove host`, `remove host interface|alias`, `remove network`, `remove appliance`."""
 
-from rollbuild.commands.rocks._changing import ONE_HOST, find_one_host
+from rollbuild.commands.rocks._changing import FRONT_END, ONE_HOST, find_one_host, list_front_ends
 from rollbuild.commands.rocks._command import SOME_HOSTS, Argument, Call, RocksCommand
 from rollbuild.commands.rocks.remove_vm import REMOVING
 from rollbuild.errors import RollbuildError
@@ -12,9 +12,10 @@ def _remove_host(call: Call) -> int:
     with call.reading() as connection:
         hosts = call.select_hosts(connection)
         every = list_vms(connection)
+        stays = set(list_front_ends(connection)) - set(hosts)
         for name in hosts:
             host = find_host(connection, name)
-            if host.appliance == "frontend" and not host.is_vm:
+            if host.appliance == FRONT_END and not host.is_vm and not stays:
                 raise RollbuildError(
                     f"{name} is the front end, and stays", hint="name the other hosts, an appliance or a rack"
                 )

@@ -2,12 +2,18 @@
 
 from rollbuild.commands.rocks._changing import NOTHING
 from rollbuild.commands.rocks._command import SOME_HOSTS, Argument, Call, Parameter, RocksCommand
+from rollbuild.errors import USAGE, RollbuildError
+
+_ACTIONS = ("install", "os", "run", "rescue")
 
 
 def _set_boot(call: Call) -> None:
     from rollbuild.cluster import find_host, mark_changed, set_boot
 
     action = call.parameters["action"]
+    if not action and (word := call.arguments[-1].lower()) in _ACTIONS:
+        hint = f"did you mean action={word}?"
+        raise RollbuildError(f'"{call.arguments[-1]}" is no host, but an action', hint=hint, exit_code=USAGE)
     with call.writing() as connection:
         hosts = call.select_hosts(connection)
         if not action:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rollbuild.commands.rocks._changing import NOTHING, ONE_HOST, find_one_host
+from rollbuild.commands.rocks._changing import NOTHING, ONE_HOST, find_one_host, refuse_second_front_end
 from rollbuild.commands.rocks._command import SOME_HOSTS, Argument, Call, RocksCommand
 from rollbuild.errors import USAGE, RollbuildError
 
@@ -18,6 +18,8 @@ def _setter(word: str, summary: str, example: str, *, field: str = "", is_number
         with call.writing() as connection:
             for host in call.select_hosts(connection):
                 set_host(connection, host, **{field or word: value})
+            if field == "appliance":
+                refuse_second_front_end(call, connection)
 
     return RocksCommand(
         f"set host {word}",
