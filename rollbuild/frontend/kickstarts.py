@@ -365,7 +365,7 @@ def refuse_errors(findings: tuple[Finding, ...] | list[Finding]) -> None:
 
 def _of_graph(appliance: Appliance) -> GraphAppliance:
     if not appliance.root:
-        hint = f"rocks set appliance {appliance.name} root=NODE gives it one"
+        hint = f"rocks set appliance {appliance.name} node=NODE gives it one"
         raise RollbuildError(f"hosts of the appliance {appliance.name} have no Kickstart", hint=hint)
     return GraphAppliance(appliance.name, appliance.root, appliance.membership, Location("(database)"))
 

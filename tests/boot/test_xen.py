@@ -54,13 +54,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         stack.enter_context(front_end.serving())
         site = Site(front_end, container)
         yield site
-        for line, seconds in front_end.seconds:
-            print(f"{seconds:5.1f} {line}")  # noqa: T201
-        print(
-            container.ssh(
-                "pidof libvirtd; free -m; dmesg | tail -20; tail -20 /var/log/libvirt/libxl/libxl-driver.log"
-            ).stdout
-        )
         print("\n".join(front_end.transcript))  # noqa: T201 - for the documentation
         print((front_end.root / "service.log").read_text())  # noqa: T201
 

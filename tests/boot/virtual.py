@@ -54,7 +54,6 @@ class VmFrontEnd:
 
     root: Path
     transcript: list[str] = field(default_factory=list)
-    seconds: list[tuple[str, float]] = field(default_factory=list)
 
     def command(self, *words: str) -> list[str]:
         """A command line, as typed, for a process."""
@@ -68,7 +67,6 @@ class VmFrontEnd:
 
     def __call__(self, line: str) -> Outcome:
         """Run a command as it is typed."""
-        start = time.monotonic()
         done = subprocess.run(
             self.command(*shlex.split(line)),
             stdin=subprocess.DEVNULL,
@@ -78,7 +76,6 @@ class VmFrontEnd:
             timeout=SECONDS,
         )
         self.transcript.append(f"# {line}\n{done.stdout}{done.stderr}")
-        self.seconds.append((line, time.monotonic() - start))
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     def do(self, line: str) -> str:

@@ -128,6 +128,14 @@ def test_remove(insert: Insert, database: Database) -> None:
     assert 'error: host "compute-0-0" is not in cluster' in done.err
 
 
+@pytest.mark.parametrize("option", ["--remove", "--replace"])
+def test_the_front_end_stays(insert: Insert, database: Database, option: str) -> None:
+    done = insert(option, "granite", *(["--mac", mac(0)] if option == "--replace" else []))
+    assert done.code == 1 and "granite is the front end, and stays" in done.err
+    with database.reading() as c:
+        assert [one.mac for one in list_interfaces(c, ["granite"])] == ["52:54:00:00:00:01"]
+
+
 def test_update(insert: Insert, database: Database, root: Path) -> None:
     done = insert("--update")
     assert done.code == 0, done.err

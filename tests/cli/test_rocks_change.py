@@ -298,6 +298,11 @@ REFUSED: dict[str, tuple[str, int, str]] = {
         1,
         "a cluster has one front end, and there would be compute-0-0 and granite",
     ),
+    "a device that Linux does not take": (
+        "add host interface compute-0-0 enp123s0f0np0v12",
+        2,
+        "is no name of an interface",
+    ),
     "no rack": ("add host profile membership=Compute rank=0", 2, "rack not specified"),
     "no rank": ("add host profile membership=Compute rack=0", 2, "rank not specified"),
     "no such membership": ("add host profile membership=Compte rack=0 rank=0", 1, 'membership "Compte" is not valid'),

@@ -14,9 +14,13 @@ import pytest
 from rollbuild.compiler import ScriptSection
 from tests.shipped.conftest import Compile, Tree, scripts_of
 
-pytestmark = pytest.mark.skipif(
-    not all(map(shutil.which, ("openssl", "awk", "cmp", "flock"))), reason="openssl, awk, cmp or flock is not installed"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not all(map(shutil.which, ("openssl", "awk", "cmp", "flock"))),
+        reason="openssl, awk, cmp or flock is not installed",
+    ),
+]
 
 FRONTEND = {
     "passwd": [

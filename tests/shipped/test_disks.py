@@ -9,6 +9,8 @@ from pykickstart.version import makeVersion
 
 from tests.shipped.conftest import Compile, Tree, scripts_of
 
+pytestmark = pytest.mark.long
+
 GIB = 1 << 30
 COLUMNS = ("NAME", "TYPE", "SIZE", "RM", "RO", "TRAN", "LABEL", "FSTYPE", "PTTYPE", "PARTTYPE", "MOUNTPOINT", "PKNAME")
 ESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"

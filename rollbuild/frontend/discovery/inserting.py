@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rollbuild.cluster import (
     Database,
+    Host,
     Interface,
     add_host,
     add_interface,
@@ -122,9 +123,19 @@ def find_owner(database: Database, mac: str) -> str:
 
 
 def remove_machine(database: Database, host: str, *, command: str = "insert-ethers") -> None:
-    """Remove a host with all that is its own. Raises RollbuildError."""
+    """Remove a host with all that is its own. Raises RollbuildError, for the front end and VMs too."""
     with database.writing(command) as c:
-        remove_host(c, host)
+        remove_host(c, _find_machine(c, host).name)
+
+
+def _find_machine(c: "Connection", name: str) -> Host:
+    """The host of this name, where insert-ethers may remove it or give it another machine. Raises RollbuildError."""
+    host = find_host(c, name)
+    if host.is_vm:
+        raise RollbuildError(f"{name} is a VM, and no machine", hint=f"rocks remove host {name} removes it")
+    if host.appliance == "frontend":
+        raise RollbuildError(f"{name} is the front end, and stays")
+    return host
 
 
 def _add(c: "Connection", placement: Placement, mac: str, appliance: str, arch: str, address: str) -> Inserted:
@@ -151,7 +162,7 @@ def _add(c: "Connection", placement: Placement, mac: str, appliance: str, arch: 
 
 def _replace(c: "Connection", placement: Placement, mac: str) -> Inserted:
     """The host stays what it is, with its address and attributes, and boots by the new machine's MAC."""
-    host = find_host(c, placement.replaced)
+    host = _find_machine(c, placement.replaced)
     interfaces = list_interfaces(c, [host.name])
     first = next((one for one in interfaces if one.network == NETWORK), None)
     for one in interfaces:
