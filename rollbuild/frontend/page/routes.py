@@ -163,7 +163,7 @@ class _Pages:
     def graphs(self, asked: Asked) -> Response:
         known = installable(asked.c)
         if not known:
-            problem = RollbuildError("no appliance has a root node", hint="rocks set appliance NAME root=NODE")
+            problem = RollbuildError("no appliance has a root node", hint="rocks set appliance NAME node=NODE")
             return _problem(503, "There is no graph", problem, asked.now)
         # What most hosts are, where the site has it.
         first = next((appliance for appliance in known if appliance.name == "compute"), known[0])
