@@ -30,7 +30,7 @@ lint: setup-test
 
 # At most two machines at once: more starve each other on two cores.
 test-boot: setup-test
-	.venv/bin/python -m pytest -q -n 2 -m "boot or long"
+	.venv/bin/python -m pytest -q -n 2 --dist loadgroup -m "boot or long"
 
 test-programs:
 	@sh tools/test-programs.sh

@@ -12,7 +12,8 @@ from tests.boot.virtual import CONTAINER, VmFrontEnd, inside_network, make_front
 from tests.boot.xen.hypervisor import Container, run_container
 from tests.boot.xen.image import make_image
 
-pytestmark = pytest.mark.boot
+# One worker, so that the container is booted once.
+pytestmark = [pytest.mark.boot, pytest.mark.xdist_group("xen")]
 SMALL = "mem=160 disksize=1"
 
 
@@ -52,10 +53,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         }
         front_end = make_front_end(folder, image.guest_kernel, image.guest_initrd, attributes)
         stack.enter_context(front_end.serving())
-        site = Site(front_end, container)
-        yield site
-        print("\n".join(front_end.transcript))  # noqa: T201 - for the documentation
-        print((front_end.root / "service.log").read_text())  # noqa: T201
+        yield Site(front_end, container)
 
 
 def started(name: str) -> str:
