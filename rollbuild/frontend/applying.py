@@ -130,10 +130,10 @@ def apply_boot_files(front_end: FrontEnd, hosts: Collection[str]) -> Written:
         published = publish_distributions(front_end, snapshot)
         table = make_boot_table(front_end, snapshot, site, reservations, published)
         folder = system_path(TREE)
-        for installer in table.installers:
-            if not (folder / image_folder(installer.generation)).is_dir():
-                # Its kernel is not in the tree yet; only a full run puts it there.
-                return _apply(front_end, restart=True).boot_files
+        needed = [f"{image_folder(installer.generation)}/vmlinuz" for installer in table.installers]
+        if not all((folder / path).is_file() for path in (*needed, *table.extra)):
+            # A kernel, or what belongs to it, is not in the tree yet; only a full run puts it there.
+            return _apply(front_end, restart=True).boot_files
         verbs = published.leading.verbs if published.leading is not None else GrubVerbs()
         return update_boot_files(folder, table.hosts, site.boot_network, verbs, front_end.menus())
 

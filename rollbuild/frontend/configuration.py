@@ -179,9 +179,12 @@ def diff_configuration(front_end: FrontEnd) -> str:
     for link in plan.links:
         if not link.is_right and link.may_change:
             parts.append(f"Link {link.path} will lead to {link.target}\n")
-    for folder in plan.tree.images:
+    for folder, images in plan.tree.images.items():
         if not (plan.tree.folder / folder).is_dir():
             parts.append(f"Folder {plan.tree.folder / folder} will be made, with kernel and initrd\n")
+            continue
+        missing = [name for name in images if not (plan.tree.folder / folder / name).is_file()]
+        parts += (f"File {plan.tree.folder / folder / name} will be made\n" for name in missing)
     for name, found, wanted in differing_files(plan.tree, front_end.menus()):
         parts.append(_diff(f"/export/install/netboot/{name}", found or None, wanted or None))
     return "".join(parts)

@@ -24,6 +24,8 @@ from rollbuild.distribution import Generation, read_provenance, read_roll_data
 from rollbuild.errors import FindingsError, RollbuildError
 from rollbuild.files import read_limited, system_path
 from rollbuild.findings import Finding, Severity
+from rollbuild.frontend.authority import ATTRIBUTE as TLS_ATTRIBUTE
+from rollbuild.frontend.authority import uses_tls
 from rollbuild.frontend.place import FrontEnd, choose_distribution
 from rollbuild.frontend.templatedata import describe_hosts, describe_networks
 from rollbuild.language import Appliance as GraphAppliance
@@ -44,9 +46,13 @@ _MOST_SHAPES = 10_000
 _NO_SECRETS = frozenset(("yes", "no", "true", "false", "on", "off", "none", "0", "1"))
 
 
-def kickstart_url(attributes: Mapping[str, str], host: str) -> str:
-    """Where the installer finds a host's Kickstart; `attributes` are those that hold for the host."""
-    return f"http://{attributes.get('Kickstart_PrivateKickstartHost', '')}/ks/{host}"
+def kickstart_url(attributes: Mapping[str, str], host: str, *, server: str = "") -> str:
+    """Where the installer finds a host's Kickstart; `attributes` are those that hold for the host.
+
+    `host` may be `t/TOKEN`, of a URL; `server` is the front end's address, where it is known better.
+    """
+    server = server or attributes.get("Kickstart_PrivateKickstartHost", "")
+    return f"https://{server}:{TLS_PORT}/ks/{host}" if uses_tls(attributes) else f"http://{server}/ks/{host}"
 
 
 def service_attributes(attributes: Mapping[str, str]) -> dict[str, str]:
@@ -124,6 +130,10 @@ class _Asked:
         return self.current.workspace.target(self.appliance, self.host.name, own)
 
 
+class TlsNeeded(RollbuildError):
+    """A Kickstart that goes over TLS only was asked for over plain HTTP."""
+
+
 class KickstartMaker:
     """Makes the Kickstarts of a front end's hosts.
 
@@ -138,14 +148,17 @@ class KickstartMaker:
         self._bases: dict[tuple[object, ...], _Basis] = {}
         self._currents: dict[tuple[object, ...], _Current] = {}
 
-    def render(self, host: str, *, token: str = "") -> bytes:
-        """The Kickstart of a host, with `token` as its attribute install_token.
+    def render(self, host: str, *, token: str = "", is_secure: bool = True) -> bytes:
+        """The Kickstart of a host, with `token` as its attribute install_token; `is_secure` is whether nobody can
+        listen on the way to the host.
 
-        Raises RollbuildError for a host that is not known or cannot be installed, FindingsError for findings of
-        severity error.
+        Raises TlsNeeded where that has to be so, RollbuildError for a host that is not known or cannot be installed,
+        FindingsError for findings of severity error.
         """
         asked = self._ask(host)
         target = asked.target(token)
+        if not is_secure and uses_tls(target.attributes):
+            raise TlsNeeded(f"the Kickstart of {host} goes over TLS only ({TLS_ATTRIBUTE})")
         with self._lock:
             plan, findings = self._plan(asked, target)
         refuse_errors((*findings, *self._misfits(asked)))

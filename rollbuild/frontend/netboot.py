@@ -11,7 +11,9 @@ from rollbuild.distribution import distribution_names
 from rollbuild.errors import RollbuildError
 from rollbuild.files import read_limited, system_path
 from rollbuild.findings import Finding, Severity, warning
+from rollbuild.frontend.authority import CODE, Trusted, check_options, read_trusted, uses_tls
 from rollbuild.frontend.dhcp import DEFAULT_LOADERS, Reservation
+from rollbuild.frontend.kickstarts import kickstart_url
 from rollbuild.frontend.place import FrontEnd, Installer, choose_distribution
 from rollbuild.frontend.site import FRONT_END, Site, find_front_end
 from rollbuild.frontend.snapshot import Snapshot
@@ -83,11 +85,15 @@ def publish_distributions(front_end: FrontEnd, snapshot: Snapshot) -> Published:
 
 @dataclass(frozen=True, slots=True)
 class BootTable:
-    """Rows of the netboot tree, the generations that they name, and what a person should know."""
+    """Rows of the netboot tree, the generations that they name, and what a person should know.
+
+    `extra` are the images besides kernels and initrds that rows name: path from the tree -> content.
+    """
 
     hosts: tuple[BootHost, ...]
     installers: tuple[Installer, ...]
     findings: tuple[Finding, ...]
+    extra: Mapping[str, bytes]
 
 
 def make_boot_table(
@@ -106,7 +112,7 @@ def make_boot_table(
         if appliance is None or not appliance.root or host.appliance == FRONT_END:
             continue
         rows += (maker.make(host, mac, reservation.address) for mac in reservation.macs)
-    return BootTable(tuple(rows), tuple(maker.installers.values()), maker.findings())
+    return BootTable(tuple(rows), tuple(maker.installers.values()), maker.findings(), maker.extra)
 
 
 @dataclass(slots=True)
@@ -116,6 +122,8 @@ class _RowMaker:
     site: Site
     published: Published
     installers: dict[str, Installer] = field(default_factory=dict)
+    extra: dict[str, bytes] = field(default_factory=dict)
+    _trusted: Trusted | None = None
     _chosen: dict[str, Installer | RollbuildError] = field(default_factory=dict)
     _checked: dict[tuple[str, str, tuple[str, ...]], tuple[Finding, ...]] = field(default_factory=dict)
     _problems: dict[tuple[str, str, str, Severity], dict[str, None]] = field(default_factory=dict)
@@ -166,11 +174,19 @@ class _RowMaker:
         extra = (*values.get(_OPTIONS, "").split(), *row.args.split())
         if not self._fit(host, row, extra, installer):
             return local
+        trusted: Trusted | None = None
+        if action is BootAction.INSTALL and uses_tls(values):
+            try:
+                trusted = self._trust(extra)
+            except RollbuildError as problem:
+                self._tell(host, CODE, problem.message, problem.hint)
+                return local
         name = installer.generation.distribution
+        url = kickstart_url(values, host.name, server=str(self.site.server))
         arguments = install_arguments(
             installer.boot.release,
             stage2=installer.url or f"http://{self.site.web}/{self.site.folder}/dist/{self.published.names[name]}",
-            kickstart=f"http://{self.site.server}/ks/{host.name}" if action is BootAction.INSTALL else "",
+            kickstart=url if action is BootAction.INSTALL else "",
             mac=local.mac,
             extra=extra,
         )
@@ -179,7 +195,19 @@ class _RowMaker:
             return local
         self.installers[name] = installer
         paths = (f"{installer.images}/vmlinuz", f"{installer.images}/initrd.img")
-        return BootHost(local.name, local.mac, local.address, action, *paths, arguments)
+        second = ""
+        if trusted is not None:
+            second = f"{installer.images}/{trusted.name}"
+            if second not in self.extra:
+                self.extra[second] = trusted.make_image()
+        return BootHost(local.name, local.mac, local.address, action, *paths, arguments, second)
+
+    def _trust(self, options: tuple[str, ...]) -> Trusted:
+        """What a host's installer trusts. Raises RollbuildError where its Kickstart cannot come over TLS."""
+        check_options(options)
+        if self._trusted is None:
+            self._trusted = read_trusted()
+        return self._trusted
 
     def _values_of(self, host: Host) -> Mapping[str, str]:
         if host.name in self._with_own:
@@ -263,10 +291,13 @@ def make_cluster_tree(
         uefi=DEFAULT_LOADERS.uefi if has_uefi else "",
         uefi_http=DEFAULT_LOADERS.uefi_http if has_uefi else "",
     )
-    images = {
+    images: dict[str, dict[str, Path | bytes]] = {
         installer.images: {"vmlinuz": installer.boot.kernel, "initrd.img": installer.boot.initrd}
         for installer in (*((leading,) if leading is not None else ()), *table.installers)
     }
+    for path, content in table.extra.items():
+        inside, _, base = path.rpartition("/")
+        images[inside][base] = content
     verbs = leading.verbs if leading is not None else GrubVerbs()
     return ClusterTree(folder, table.hosts, site.boot_network, verbs, files, images), first, tuple(findings)
 

@@ -13,6 +13,7 @@ from rollbuild import __version__
 from rollbuild.distribution import distribution_names, find_generation
 from rollbuild.errors import RollbuildError
 from rollbuild.files import explained, make_folder, read_limited, system_path, write_atomically
+from rollbuild.frontend.authority import PUBLIC_CA
 from rollbuild.frontend.configuration import HOSTS_LOCAL, Service
 from rollbuild.frontend.place import FrontEnd
 
@@ -79,6 +80,7 @@ def describe_sources(front_end: FrontEnd) -> str:
         found["templates"] = front_end.menus().digest()
     except RollbuildError as problem:
         found["templates"] = problem.message
+    found["authority"] = file_state(system_path(PUBLIC_CA))
     found["local"] = file_state(system_path(HOSTS_LOCAL))
     found["store"] = os.path.abspath(front_end.store.folder)
     return json.dumps(found, sort_keys=True)

@@ -5,7 +5,7 @@ from rollbuild.images.efi import efi_image_size, make_efi_image
 from rollbuild.images.fatreading import read_fat
 from rollbuild.images.flushing import flushing
 from rollbuild.images.implanting import implanting_md5
-from rollbuild.images.initrd import append_to_initrd
+from rollbuild.images.initrd import append_to_initrd, make_initrd
 from rollbuild.images.isoreading import IsoImage, check_iso, open_iso
 from rollbuild.images.isotree import IsoEntry
 from rollbuild.images.isowriting import write_iso
@@ -21,6 +21,7 @@ __all__ = [
     "flushing",
     "implanting_md5",
     "make_efi_image",
+    "make_initrd",
     "open_iso",
     "read_fat",
     "write_iso",

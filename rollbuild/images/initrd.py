@@ -1,5 +1,6 @@
 """Adding files to an initrd: the kernel unpacks archive after archive, and the last one's files win."""
 
+import gzip
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -40,6 +41,15 @@ def append_to_initrd(initrd: Path, files: Mapping[str, bytes]) -> bytes:
         )
     padding = bytes(-len(content) % _ALIGNMENT)
     return b"".join((content, padding, *_archive(files)))
+
+
+def make_initrd(files: Mapping[str, bytes]) -> bytes:
+    """An initrd of these files alone (path -> content), for boot loaders to load after another one.
+
+    It is compressed with gzip: the kernel then takes it at any position, while a loader may put it right behind the
+    one before. Owner, modes, dates and errors are those of `append_to_initrd`.
+    """
+    return gzip.compress(b"".join(_archive(files)), mtime=0)
 
 
 def _archive(files: Mapping[str, bytes]) -> Iterator[bytes]:

@@ -263,17 +263,23 @@ def _climbs(name: str) -> bool:
     return "//" in padded or "/./" in padded or "/../" in padded
 
 
-def place_images(tree: Path, wanted: Mapping[str, Mapping[str, Path]], before: Sequence[str]) -> tuple[str, ...]:
-    """Put kernels and initrds (images/NAME -> name in that folder -> file) into the tree; the folders to keep.
+def place_images(
+    tree: Path, wanted: Mapping[str, Mapping[str, Path | bytes]], before: Sequence[str]
+) -> tuple[str, ...]:
+    """Put kernels and initrds (images/NAME -> name in that folder -> file, or content) into the tree; the folders to
+    keep.
 
-    They are hard links where they can be. `before` are the folders of the tree's record: the newest of another
+    Files are hard links where they can be. `before` are the folders of the tree's record: the newest of another
     generation stays, so that a host that has just read its menu still finds its kernel. Raises RollbuildError, exit
     code DISK.
     """
     for folder, images in wanted.items():
         make_public(tree / folder, tree)
         for base, source in images.items():
-            _place(source, tree / folder / base)
+            if isinstance(source, Path):
+                _place(source, tree / folder / base)
+            elif not _holds(tree / folder / base, source):
+                write_public(tree, folder, [(base, source)], sync=True)
     names = [folder.rpartition("/")[2] for folder in wanted]
     earlier = [other for other in before if other not in names]
     return (*earlier[-1:], *names)

@@ -47,7 +47,7 @@ class HostEntry:
 @dataclass(frozen=True, slots=True)
 class BootHost:
     """A row. `mac` has lower-case digits and colons; `kernel`, `initrd` (from the netboot tree) and `arguments` are
-    empty for hosts that start their local disk."""
+    empty for hosts that start their local disk. `extra_initrd` is loaded after `initrd`, where there is one."""
 
     name: str
     mac: str
@@ -56,6 +56,7 @@ class BootHost:
     kernel: str = ""
     initrd: str = ""
     arguments: tuple[str, ...] = ()
+    extra_initrd: str = ""
 
     @property
     def dashed_mac(self) -> str:

@@ -35,7 +35,8 @@ class ClusterTree:
     """What the netboot tree of a running cluster is made of.
 
     `hosts` may hold several rows of one host, one for each MAC address that it boots with; their kernels are in
-    `images` (folder in the tree, as `image_folder` names it -> name in it -> file), or the site put them into the tree.
+    `images` (folder in the tree, as `image_folder` names it -> name in it -> file or content), or the site put them
+    into the tree.
     """
 
     folder: Path
@@ -43,7 +44,7 @@ class ClusterTree:
     network: BootNetwork
     verbs: GrubVerbs
     loaders: Mapping[str, bytes]
-    images: Mapping[str, Mapping[str, Path]]
+    images: Mapping[str, Mapping[str, Path | bytes]]
 
     def files(self, menus: Menus) -> Iterator[tuple[str, bytes | Later]]:
         """(path from the tree, content) of all files but kernels and initrds; those of hosts are made when needed."""

@@ -13,6 +13,10 @@ say() {
 }
 say started
 say arguments "$(cat /proc/cmdline)"
+# A further initrd brings what an installer trusts.
+if [ -f /etc/rollbuild/ca.pem ]; then
+    say trusted "$(sha256sum </etc/rollbuild/ca.pem | cut -c1-64) $(grep -c BEGIN /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem)"
+fi
 if [ -d /sys/firmware/efi ]; then say firmware uefi; else say firmware bios; fi
 if dmesg | grep -qi 'secure boot enabled\|locked down from EFI Secure Boot'; then say secure yes; else say secure no; fi
 while read -r module; do

@@ -1,5 +1,6 @@
 """The story of insert-ethers, with real machines: switched on, discovered, installed, started from their disks."""
 
+import hashlib
 import os
 import random
 import shlex
@@ -127,6 +128,26 @@ def test_a_machine_becomes_a_host(
         if case.loader:
             assert f"sent {front_end.tree / case.loader} to" in front_end.log("dnsmasq").read_text()
         assert is_local(front_end.boot_file(MAC, case.pxe))
+
+
+@pytest.mark.parametrize("case", STORIES.values(), ids=STORIES)
+def test_an_installer_is_told_whom_to_trust(
+    case: Case, make_front_end: MakeFrontEnd, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """With kickstart_tls every loader brings the cluster's authority to the installer, in an initrd of its own."""
+    firmware: Firmware | None = request.getfixturevalue(case.firmware) if case.firmware else None
+    disk = request.getfixturevalue("uefi_disk" if firmware else "bios_disk")
+    with make_front_end(disk, dhcp=case.dhcp, ipxe=case.ipxe) as front_end:
+        front_end.rocks("set", "attr", "kickstart_tls", "yes")
+        front_end.prompt.run("insert-ethers", "--membership", case.membership, "--mac", MAC)
+        authority = (front_end.root / "export/install/ca.pem").read_bytes()
+        with front_end.machine(tmp_path, MAC, empty_disk(tmp_path, disk), firmware) as machine:
+            shown = machine.wait_for("GUEST trusted", SLOW).split()
+            arguments = machine.wait_for("GUEST arguments")
+        assert shown[2] == hashlib.sha256(authority).hexdigest()
+        assert int(shown[3]) >= 1
+        assert f"inst.ks=https://{SERVER}:8443/ks/{case.name}" in arguments
+        assert "noverifyssl" not in arguments
 
 
 def test_the_plug_is_pulled(make_front_end: MakeFrontEnd, bios_disk: Path, tmp_path: Path) -> None:

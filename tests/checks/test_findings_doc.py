@@ -25,6 +25,7 @@ NOT_SHOWN = {
     "ANSWER": "only `rollbuild init` tells it (tests/cli/test_init.py)",
     "BOOT-DISTRIBUTION": "only the front end tells it (tests/frontend/configuration)",
     "BOOT-NETWORK": "only the front end tells it (tests/frontend/configuration)",
+    "BOOT-TLS": "only the front end tells it (tests/frontend/configuration)",
     "COMMAND": "only `rocks load` tells it (tests/cli/test_rocks_load.py)",
     "SITE": "only `rocks add frontend` tells it (tests/cli/test_rocks_change.py)",
     "WORDS": "only `rocks load` tells it (tests/cli/test_rocks_load.py)",

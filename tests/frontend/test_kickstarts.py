@@ -253,6 +253,16 @@ def test_where_a_kickstart_is() -> None:
     assert kickstart_url({"Kickstart_PrivateKickstartHost": "10.1.1.1"}, HOST) == "http://10.1.1.1/ks/compute-0-0"
 
 
+@pytest.mark.parametrize(
+    ("value", "start"),
+    [(value, "https://h:8443/") for value in ("yes", "True", " on ", "1", "y", "perhaps")]
+    + [(value, "http://h/") for value in ("no", "False", "off", "0", "", " ")],
+)
+def test_the_attribute_says_whether_it_comes_over_tls(value: str, start: str) -> None:
+    found = {"kickstart_tls": value, "Kickstart_PrivateKickstartHost": "other"}
+    assert kickstart_url(found, "t/x", server="h") == f"{start}ks/t/x"
+
+
 def test_roll_data_is_that_of_the_generation(service: Service) -> None:
     generation = find_generation(service.front_end.store, "cluster")
     (roll,) = read_roll_data(generation)

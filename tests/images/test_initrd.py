@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollbuild.errors import RollbuildError
-from rollbuild.images import append_to_initrd
+from rollbuild.images import append_to_initrd, make_initrd
 
 FILES = {"run/install/ks.cfg": b"text\n", "etc/x": b"", "etc/hosts": b"1" * 1001}
 
@@ -36,6 +36,14 @@ def test_cpio_unpacks_what_was_added(initrd: Path, tmp_path: Path) -> None:
     listed = subprocess.run(["cpio", "-itvn", "--quiet"], input=made[start:], check=True, capture_output=True).stdout
     assert b"drwxr-xr-x   2 0        0               0 Jan  1  1970 run/install" in listed
     assert b"-rw-r--r--   1 0        0               5 Jan  1  1970 run/install/ks.cfg" in listed
+
+
+def test_one_of_its_own_holds_the_same_archive_at_any_position(initrd: Path) -> None:
+    made = make_initrd(FILES)
+    assert made.startswith(b"\x1f\x8b\x08") and made == make_initrd(dict(reversed(FILES.items())))
+    assert append_to_initrd(initrd, FILES).endswith(gzip.decompress(made))
+    with pytest.raises(RollbuildError, match="cannot be a file of an initrd"):
+        make_initrd({"../x": b""})
 
 
 def test_adding_twice_keeps_both(initrd: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,11 +66,47 @@ def test_what_one_loader_would_read_otherwise_is_refused(word: str) -> None:
         made(host)
 
 
+TRUSTS = replace(INSTALLS, extra_initrd="images/el9-1/ca-1.img")
+SECOND = {
+    "pxelinux.cfg/01-52-54-00-aa-bb-01": {
+        "  initrd images/el9-1/initrd.img": "  initrd images/el9-1/initrd.img,images/el9-1/ca-1.img",
+    },
+    "grub/grub.cfg-01-52-54-00-aa-bb-01": {
+        "        $initrd '(http,10.1.1.1)/install/netboot'/images/el9-1/initrd.img": (
+            "        $initrd '(http,10.1.1.1)/install/netboot'/images/el9-1/initrd.img"
+            " '(http,10.1.1.1)/install/netboot'/images/el9-1/ca-1.img"
+        ),
+        "        $initrd /images/el9-1/initrd.img": "        $initrd /images/el9-1/initrd.img /images/el9-1/ca-1.img",
+    },
+    "ipxe/hosts/52-54-00-aa-bb-01.ipxe": {
+        "initrd=initrd.img ": "initrd=initrd.img initrd=ca-1.img ",
+        "initrd http://10.1.1.1/install/netboot/images/el9-1/initrd.img\n": (
+            "initrd http://10.1.1.1/install/netboot/images/el9-1/initrd.img\n"
+            "initrd http://10.1.1.1/install/netboot/images/el9-1/ca-1.img\n"
+        ),
+    },
+}
+
+
+def test_a_second_initrd_is_loaded_after_the_first_and_changes_nothing_else() -> None:
+    plain, both = made(INSTALLS), made(TRUSTS)
+    assert {name for name in plain if plain[name] != both[name]} == set(SECOND)
+    for name, changes in SECOND.items():
+        expected = plain[name]
+        for before, after in changes.items():
+            assert expected.count(before) == 1
+            expected = expected.replace(before, after)
+        assert both[name] == expected
+    url = replace(NETWORK, url="https://10.1.1.1/netboot")
+    text = dict(loader_files([TRUSTS], url, Menus(), GrubVerbs()))["grub/grub.cfg-01-52-54-00-aa-bb-01"].decode()
+    assert "    $initrd /images/el9-1/initrd.img /images/el9-1/ca-1.img\n}\n" in text
+
+
 def test_grub_accepts_its_files(tmp_path: Path) -> None:
     program = shutil.which("grub-script-check")
     if program is None:
         pytest.skip("grub-script-check is missing")
-    files = made(INSTALLS, STARTS)
+    files = made(TRUSTS, STARTS)
     for name in [name for name in files if name.endswith("grub.cfg") or name.startswith("grub/")]:
         path = tmp_path / "grub.cfg"
         path.write_text(files[name])

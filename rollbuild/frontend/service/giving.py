@@ -11,6 +11,7 @@ from rollbuild.cluster import (
     note_event,
 )
 from rollbuild.errors import FindingsError, RollbuildError
+from rollbuild.frontend.kickstarts import TlsNeeded
 from rollbuild.frontend.service.answers import PLAIN, Refused, is_passing
 from rollbuild.frontend.service.asking import Asker
 from rollbuild.frontend.service.work import Work, host_to_install, log, refuse_stranger
@@ -48,7 +49,9 @@ def give_by_url_token(work: Work, url_token: str, asker: Asker, *, records: bool
 def _give(work: Work, name: str, asker: Asker, *, records: bool, url_token: str = "") -> Response:
     token = _plain_token()
     try:
-        text = work.maker.render(name, token=token)
+        text = work.maker.render(name, token=token, is_secure=asker.is_secure)
+    except TlsNeeded as problem:
+        raise Refused(403, problem.message) from None
     except RollbuildError as problem:
         return _tell(work, name, problem, records=records)
     if records:

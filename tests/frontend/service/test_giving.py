@@ -70,6 +70,37 @@ def test_who_gets_it(service: Service) -> None:
         service.order(HOST)  # so that no case is one attempt too many
 
 
+TLS: dict[str, tuple[str, str, bool, int]] = {
+    "no attribute, plain": ("", "", False, 200),
+    "no attribute, TLS": ("", "", True, 200),
+    "host, plain": ("host", "yes", False, 403),
+    "host, TLS": ("host", "yes", True, 200),
+    "appliance, plain": ("appliance", "on", False, 403),
+    "all, plain": ("global", "true", False, 403),
+    "it says no": ("host", "no", False, 200),
+}
+
+
+@pytest.mark.parametrize(("scope", "value", "tls", "status"), TLS.values(), ids=TLS)
+def test_a_host_may_have_its_kickstart_over_tls_only(
+    service: Service, scope: str, value: str, tls: bool, status: int
+) -> None:
+    if scope:
+        service.set(scope, {"host": HOST, "appliance": "compute"}.get(scope, ""), "kickstart_tls", value)
+    with service.front_end.database.recording() as c:
+        token = make_url_token(c, HOST, service.clock())
+    for method, path in (("HEAD", f"/ks/{HOST}"), ("GET", f"/ks/{HOST}"), ("GET", f"/ks/t/{token}")):
+        answer = service.ask(method, path, tls=tls)
+        assert answer.status_code == status, path
+        assert status == 200 or method == "HEAD" or answer.text == FORBIDDEN
+    with service.front_end.database.reading() as c:
+        assert bool(count_attempts(c, HOST)) == (status == 200)
+    # Who speaks to the service itself cannot claim to have come by TLS.
+    claims = {"X-Forwarded-Proto": "https"}
+    direct = service.ask_directly("GET", f"/ks/{HOST}", peer=ADDRESSES[HOST], headers=claims)
+    assert direct.status_code == (403 if value in ("yes", "on", "true") else 200)
+
+
 def test_only_a_proxy_of_this_machine_speaks_for_others(service: Service) -> None:
     headers = {"X-Forwarded-For": ADDRESSES[HOST]}
     assert service.ask_directly("GET", f"/ks/{HOST}", peer="10.1.200.7", headers=headers).status_code == 403
