@@ -7,7 +7,7 @@ from rollbuild.vm.drivers import DEFAULTS, ContainerSettings, make_driver, read_
 from rollbuild.vm.fake import FakeDriver
 from rollbuild.vm.installing import create, is_installed, start
 from rollbuild.vm.looking import Seen, look
-from rollbuild.vm.machines import Machine, Workplace, read_machine
+from rollbuild.vm.machines import Machine, Workplace, check_own_disks, read_machine
 from rollbuild.vm.moving import move
 from rollbuild.vm.parallel import Result
 from rollbuild.vm.removing import remove
@@ -44,6 +44,7 @@ __all__ = [
     "WantedVm",
     "Workplace",
     "add",
+    "check_own_disks",
     "create",
     "domain_document",
     "find_roomiest",

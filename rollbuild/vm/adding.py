@@ -26,7 +26,7 @@ from rollbuild.cluster import (
 )
 from rollbuild.errors import UNREACHABLE, USAGE, RollbuildError
 from rollbuild.vm.drivers import ContainerSettings
-from rollbuild.vm.machines import ADDED, Workplace, many_settings
+from rollbuild.vm.machines import ADDED, Workplace, check_own_disks, many_settings
 from rollbuild.vm.parallel import MOST_CONTAINERS
 from rollbuild.vm.values import DomainState, VirtType
 
@@ -70,6 +70,12 @@ def add(c: "Connection", container: str, wanted: WantedVm, release: str = "") ->
     appliance = find_appliance(c, wanted.membership)
     if not 1 <= wanted.macs <= MOST_MACS:
         raise RollbuildError(f"num-macs must be from 1 to {MOST_MACS}, not {wanted.macs}", exit_code=USAGE)
+    if len(wanted.vlans) > wanted.macs:
+        raise RollbuildError(
+            f"{len(wanted.vlans)} VLANs and {wanted.macs} interfaces do not go together",
+            hint=f"num-macs={len(wanted.vlans)} gives it as many",
+            exit_code=USAGE,
+        )
     number, name = _choose_name(c, container, appliance.name, wanted, settings)
     virt_type = settings.choose_virt_type(wanted.virt_type, release)
     # Without a release the choice for Xen waits until it installs.
@@ -80,6 +86,7 @@ def add(c: "Connection", container: str, wanted: WantedVm, release: str = "") ->
         set_host(c, name, run_action="")
     disk = _disk(name, wanted, settings)
     vm = add_vm(c, VirtualMachine(name, container, number, wanted.memory, shown, ADDED, (disk,)))
+    check_own_disks(c, vm)
     _add_interfaces(c, name, wanted, settings, has_address=appliance.name != _WITHOUT_ADDRESS)
     return vm
 
@@ -104,7 +111,10 @@ def _disk(name: str, wanted: WantedVm, settings: ContainerSettings) -> VmDisk:
     spec = wanted.disk or f"file:{settings.disk_folder}/{name}.{device},{device},w"
     if len(spec.split()) != 1:
         raise RollbuildError("a VM is added with one disk", hint="rocks set host vm gives it more", exit_code=USAGE)
-    return parse_disk(spec, wanted.disk_size)
+    disk = parse_disk(spec, wanted.disk_size)
+    if disk.kind == "file" and not disk.size_gb:
+        raise RollbuildError("a disk of 0 GB holds nothing", hint="disksize=36, as an example", exit_code=USAGE)
+    return disk
 
 
 def _add_interfaces(

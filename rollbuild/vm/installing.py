@@ -45,10 +45,21 @@ def create(
             driver: Driver | None = None
             room: Room | None = None
             states: dict[str, DomainState] = {}
+            free: list[str] = []
+            # All of them first: what is seen of one stays so until it is done.
             for name in names:
                 try:
                     locks.enter_context(held(name))
+                    free.append(name)
+                except RollbuildError as problem:
+                    crew.hand_in(Result(name, container, error=problem))
+            for name in free:
+                try:
                     machine = workplace.read(name)
+                    if machine.container != container:
+                        raise RollbuildError(
+                            f"{name} was moved to {machine.container} meanwhile", hint="try again", exit_code=BUSY
+                        )
                     if driver is None or room is None:
                         driver = workplace.make_driver(machine.settings)
                         room, states = Room(driver), dict(driver.states())
@@ -89,20 +100,24 @@ def _check_create(driver: Driver, machine: Machine, state: DomainState, *, is_fo
         )
     if is_forced:
         return
-    is_unfinished = machine.vm.state == INSTALLING and machine.installs
-    if is_unfinished:
+    if machine.vm.state == INSTALLING and machine.installs:
         return
     if is_installed(machine):
         raise RollbuildError(
             f"{name} is installed already: its disk would be overwritten",
             hint=f"start it: rocks start host vm {name}; or lose what is on it: rocks create host vm {name} force=yes",
         )
+    _check_leftover(driver, machine)
+
+
+def _check_leftover(driver: Driver, machine: Machine) -> None:
+    """Raises RollbuildError for disks that are there before the machine ever was."""
     there = set(machine.disks) - set(driver.missing_disks(machine.disks))
     if there:
         paths = ", ".join(sorted(disk.path for disk in there))
         raise RollbuildError(
-            f"{container} has a disk that {name} would overwrite: {paths}",
-            hint=f"is it that of a VM which was removed? rocks create host vm {name} force=yes overwrites it",
+            f"{machine.container} has a disk that {machine.name} would overwrite: {paths}",
+            hint=f"is it that of a VM which was removed? rocks create host vm {machine.name} force=yes overwrites it",
         )
 
 
@@ -163,6 +178,8 @@ def start_one(workplace: Workplace, driver: Driver, machine: Machine, *, is_forc
             f"{name} is held: {machine.host.held}", hint=f"when it may install again: rocks create host vm {name}"
         )
     if machine.installs:
+        if machine.vm.state in ("", ADDED) and not is_forced:
+            _check_leftover(driver, machine)
         workplace.make_installer(name, _UNUSED, virt_type)
         room = Room(driver)
         room.take_memory(machine, is_forced=is_forced)

@@ -17,6 +17,7 @@ from rollbuild.cluster import (
     find_vm,
     installing_since,
     list_interfaces,
+    list_vms,
     resolve_attributes,
     resolve_many,
     set_vm,
@@ -97,6 +98,27 @@ def _guest_disk(disk: VmDisk) -> GuestDisk:
     # The path of a block device is from /dev on.
     path = disk.path if disk.kind == "file" or disk.path.startswith("/") else f"/dev/{disk.path}"
     return GuestDisk(path, disk.device, disk.size_gb * _GB, disk.kind, not _READ_ONLY.match(disk.mode))
+
+
+def disks_of_others(c: "Connection", vm: VirtualMachine) -> dict[str, str]:
+    """Disk -> another VM, for the disks of a VM that another one of its container has too, and one of them writes."""
+    mine = {disk.path: disk for disk in map(_guest_disk, vm.disks)}
+    return {
+        disk.path: other.host
+        for other in list_vms(c)
+        if other.host != vm.host and other.container == vm.container
+        for disk in map(_guest_disk, other.disks)
+        if disk.path in mine and (disk.is_writable or mine[disk.path].is_writable)
+    }
+
+
+def check_own_disks(c: "Connection", vm: VirtualMachine) -> None:
+    """Raises RollbuildError for a disk that is another VM's: each would overwrite what the other has."""
+    for path, other in disks_of_others(c, vm).items():
+        raise RollbuildError(
+            f"{path} on {vm.container} is the disk of {other}, and cannot be that of {vm.host} too",
+            hint="disk= names another; those that are only read (mode r) may be shared",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,32 @@
 """Moving machines to other containers: cold, with what they have in memory and on their disks."""
 
 import tempfile
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from rollbuild.cluster import VmDisk, next_slice, set_vm
 from rollbuild.errors import RollbuildError
-from rollbuild.files import system_path
+from rollbuild.files import read_limited, system_path, write_atomically
 from rollbuild.vm.driver import Driver
-from rollbuild.vm.machines import INSTALLING, SAVED, Machine, Workplace, container_settings, held, settle
+from rollbuild.vm.machines import (
+    INSTALLING,
+    SAVED,
+    Machine,
+    Workplace,
+    check_own_disks,
+    container_settings,
+    disks_of_others,
+    held,
+    settle,
+)
 from rollbuild.vm.parallel import Report, Result, each
 from rollbuild.vm.room import Room
 from rollbuild.vm.running import restore_one, save_one
 from rollbuild.vm.values import DomainState, GuestDisk
 
 _STAGE = "/var/lib/rollbuild/moving"
+_MARK_LIMIT = 64 * 1024
 
 
 def move(
@@ -59,33 +70,92 @@ def _move(workplace: Workplace, machine: Machine, to: str, *, overcommits: bool,
             f"{name} would have its disks elsewhere on {to}, which its saved state does not know",
             hint=f"move it when it is off: rocks stop host vm {name} action=shutdown",
         )
+    with workplace.reading() as c:
+        check_own_disks(c, new.vm)
+        shared = disks_of_others(c, machine.vm)
     room = Room(target)
     if state.is_on:
         room.take_memory(new, is_forced=is_forced)
     there = set(machine.disks) - set(source.missing_disks(machine.disks))
     pairs = [(old, now) for old, now in zip(machine.disks, new.disks, strict=True) if old in there]
     room.take_disks(new, [now for _, now in pairs], overcommits=overcommits)
-    lines = []
-    if state.is_on:
-        machine = save_one(workplace, source, machine, state)
-        lines.append("Saving the VM's current state.")
-    if machine.vm.state == SAVED and machine.saved_state not in source.missing_disks((machine.saved_state,)):
-        lines.append(f"Copying the VM's current state to {to}.")
-        _copy(source, target, machine.saved_state, new.saved_state)
-    for old, now in pairs:
-        lines.append(f"Moving virtual disk ({old.path}) to {to}")
-        _copy(source, target, old, now)
-    # From here on nothing can start it on the old container but this database.
-    source.remove(name)
-    with workplace.writing() as c:
-        set_vm(c, name, container=to, slice=number, disks=new.vm.disks)
-    moved = workplace.read(name)
-    source.remove_disks((*machine.disks, machine.saved_state))
-    if state.is_on:
-        lines.append(f"Restarting the VM on {to}.")
-        restore_one(workplace, target, moved, is_forced=is_forced)
+    mark = _Mark(machine, to)
+    if not is_forced and not mark.is_there:
+        _check_target(target, new, [now for _, now in pairs])
+    mark.put()
+    lines: list[str] = []
+    is_here = True
+    try:
+        if state.is_on:
+            machine = save_one(workplace, source, machine, state)
+            lines.append("Saving the VM's current state.")
+        if machine.vm.state == SAVED and machine.saved_state not in source.missing_disks((machine.saved_state,)):
+            lines.append(f"Copying the VM's current state to {to}.")
+            _copy(source, target, machine.saved_state, new.saved_state)
+        for old, now in pairs:
+            lines.append(f"Moving virtual disk ({old.path}) to {to}")
+            _copy(source, target, old, now)
+        # From here on nothing can start it on the old container but this database.
+        source.remove(name)
+        with workplace.writing() as c:
+            set_vm(c, name, container=to, slice=number, disks=new.vm.disks)
+        is_here = False
+        mark.remove()
+        moved = workplace.read(name)
+        own = [disk for disk in machine.disks if disk.path not in shared]
+        source.remove_disks((*own, machine.saved_state))
+        if state.is_on:
+            lines.append(f"Restarting the VM on {to}.")
+            restore_one(workplace, target, moved, is_forced=is_forced)
+    except RollbuildError as problem:
+        # Whoever moves what runs must know that it does not run now.
+        place = container if is_here else to
+        if state.is_on and workplace.read(name).vm.state == SAVED:
+            hint = f"{name} is saved on {place}: rocks restore host vm {name} lets it go on there"
+            said = f"{problem.hint}; {hint}" if problem.hint else hint
+            raise RollbuildError(problem.message, hint=said, exit_code=problem.exit_code) from None
+        raise
     is_saved = not state.is_on and moved.vm.state == SAVED
     return Report(tuple(lines), (f"{name} is on {to}, saved: rocks restore host vm {name}",) if is_saved else ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """Kept here while a machine is moved: what is on the new container is then of a move that was cut off."""
+
+    machine: Machine
+    to: str
+
+    @property
+    def _file(self) -> Path:
+        return system_path(_STAGE) / f"{self.machine.name}.mark"
+
+    @property
+    def _text(self) -> bytes:
+        # Another machine may get the name, and none the MAC.
+        return " ".join([self.to, *(one.mac for one in self.machine.interfaces)]).encode()
+
+    @property
+    def is_there(self) -> bool:
+        return self._file.exists() and read_limited(self._file, _MARK_LIMIT) == self._text
+
+    def put(self) -> None:
+        _make_stage()
+        write_atomically(self._file, self._text)
+
+    def remove(self) -> None:
+        self._file.unlink(missing_ok=True)
+
+
+def _check_target(target: Driver, new: Machine, disks: Sequence[GuestDisk]) -> None:
+    """Raises RollbuildError for disks that are there already."""
+    if there := set(disks) - set(target.missing_disks(disks)):
+        paths = ", ".join(sorted(disk.path for disk in there))
+        raise RollbuildError(
+            f"{new.container} has a disk that {new.name} would overwrite: {paths}",
+            hint=f"is it that of a VM which was removed? rocks move host vm {new.name} {new.container} force=yes "
+            "overwrites it",
+        )
 
 
 def _machine_there(machine: Machine, folder: str, to: str) -> Machine:
@@ -99,10 +169,14 @@ def _machine_there(machine: Machine, folder: str, to: str) -> Machine:
 
 def _copy(source: Driver, target: Driver, old: GuestDisk, new: GuestDisk) -> None:
     """Through a sparse file of this machine: containers do not let each other in."""
-    stage = system_path(_STAGE)
-    stage.mkdir(parents=True, exist_ok=True)
-    stage.chmod(0o700)
-    with tempfile.TemporaryDirectory(dir=stage) as folder:
+    with tempfile.TemporaryDirectory(dir=_make_stage()) as folder:
         copy = Path(folder, "disk")
         source.fetch_disk(old, copy)
         target.send_disk(new, copy)
+
+
+def _make_stage() -> Path:
+    stage = system_path(_STAGE)
+    stage.mkdir(parents=True, exist_ok=True)
+    stage.chmod(0o700)
+    return stage

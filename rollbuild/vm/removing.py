@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from rollbuild.cluster import remove_host
 from rollbuild.errors import UNREACHABLE, RollbuildError
-from rollbuild.vm.machines import ADDED, STOPPED, Workplace, held, settle
+from rollbuild.vm.driver import Driver
+from rollbuild.vm.machines import ADDED, STOPPED, Machine, Workplace, disks_of_others, held, settle
 from rollbuild.vm.parallel import Report, Result, each
 from rollbuild.vm.values import DomainState
 
@@ -19,45 +20,66 @@ def remove(
 ) -> Iterator[Result]:
     """Remove machines, given as (name, container), with their hosts. Disks stay on the container unless `purges`.
 
-    `is_forced`: also those that run. `is_lost`: the container is gone for good, and nothing is asked of it. MACs are
-    not given out again for a day.
+    `is_forced`: also those that run. `is_lost`: a container that does not answer is gone for good; one that answers is
+    asked as ever. MACs are not given out again for a day.
     """
+    silent: set[str] = set()
 
     def work(name: str, container: str) -> Report:
         with held(name):
             machine = workplace.read(name)
-            left: tuple[str, ...] = tuple(disk.path for disk in machine.disks)
-            if not is_lost:
+            news: tuple[str, ...] = ()
+            # Whether such a container answers is found out once, not for each of its machines.
+            if machine.container not in silent:
                 driver = workplace.make_driver(machine.settings)
                 try:
-                    state = driver.states().get(name, DomainState.UNDEFINED)
+                    state: DomainState | None = driver.states().get(name, DomainState.UNDEFINED)
                 except RollbuildError as problem:
-                    if problem.exit_code == UNREACHABLE and machine.vm.state == ADDED:
-                        # Nothing of it was ever made there.
-                        state, left = DomainState.UNREACHABLE, ()
-                    elif problem.exit_code == UNREACHABLE:
-                        gone = f"when {container} is gone for good: rocks remove host vm {name} lost=yes"
-                        hint = f"{problem.hint} And {gone}" if problem.hint else gone
-                        raise RollbuildError(problem.message, hint=hint, exit_code=UNREACHABLE) from None
-                    else:
-                        raise
-                if state is not DomainState.UNREACHABLE:
-                    machine = settle(workplace, driver, machine, state)
-                    if state.is_on and not is_forced:
-                        raise RollbuildError(
-                            f"{name} is {'running' if state is DomainState.ACTIVE else state} on {container}",
-                            hint=f"rocks stop host vm {name}; or force=yes, which cuts its power",
-                        )
-                    if state.is_on:
-                        machine = workplace.note(machine, STOPPED)
-                        driver.stop(name)
-                    disks = (*machine.disks, machine.saved_state)
-                    driver.remove(name, disks if purges else (machine.saved_state,))
-                    there = set(machine.disks) - set(driver.missing_disks(machine.disks)) if left else set()
-                    left = tuple(sorted(disk.path for disk in there))
+                    # Of one that was only added nothing was ever made there.
+                    if not is_lost and (problem.exit_code != UNREACHABLE or machine.vm.state != ADDED):
+                        raise _explain(problem, machine) from None
+                    state = None
+                    if is_lost:
+                        silent.add(machine.container)
+                if state is not None:
+                    news = _take_away(workplace, driver, machine, state, is_forced=is_forced, purges=purges)
             with workplace.writing() as c:
                 remove_host(c, name)
-        news = tuple(f"its disk stays on {container}: {path} (purge=yes would remove it)" for path in left)
         return Report(news=news)
 
     return each(machines, work)
+
+
+def _take_away(
+    workplace: Workplace, driver: Driver, machine: Machine, state: DomainState, *, is_forced: bool, purges: bool
+) -> tuple[str, ...]:
+    """From its container; what stays there, in words."""
+    name, container = machine.name, machine.container
+    machine = settle(workplace, driver, machine, state)
+    if state.is_on and not is_forced:
+        raise RollbuildError(
+            f"{name} is {'running' if state is DomainState.ACTIVE else state} on {container}",
+            hint=f"rocks stop host vm {name}; or force=yes, which cuts its power",
+        )
+    if state.is_on:
+        machine = workplace.note(machine, STOPPED)
+        driver.stop(name)
+    with workplace.reading() as c:
+        shared = disks_of_others(c, machine.vm)
+    purged = tuple(disk for disk in machine.disks if purges and disk.path not in shared)
+    driver.remove(name, (*purged, machine.saved_state))
+    there = set(machine.disks) - set(driver.missing_disks(machine.disks))
+    return tuple(
+        f"{disk.path} on {container} stays: it is the disk of {shared[disk.path]} too"
+        if disk.path in shared
+        else f"its disk stays on {container}: {disk.path} (purge=yes would remove it)"
+        for disk in sorted(there, key=lambda disk: disk.path)
+    )
+
+
+def _explain(problem: RollbuildError, machine: Machine) -> RollbuildError:
+    if problem.exit_code != UNREACHABLE:
+        return problem
+    gone = f"when {machine.container} is gone for good: rocks remove host vm {machine.name} lost=yes"
+    hint = f"{problem.hint} And {gone}" if problem.hint else gone
+    return RollbuildError(problem.message, hint=hint, exit_code=UNREACHABLE)

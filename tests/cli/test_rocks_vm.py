@@ -24,13 +24,16 @@ from rollbuild.cluster import (
     find_install,
     new_token,
     open_database,
+    parse_disk,
     record_event,
     set_attribute,
+    set_vm,
 )
 from rollbuild.commands import rocks_console
 from rollbuild.commands.rocks import main
 from rollbuild.frontend import ensure_applied, open_front_end
 from rollbuild.vm import FakeDriver
+from rollbuild.vm.machines import held
 from tests.conftest import Outcome
 from tests.frontend.service.conftest import made
 
@@ -201,6 +204,31 @@ REFUSED: dict[str, tuple[tuple[str, ...], str, int, str]] = {
         "add host vm vm-container-0-0 compute disk=file:/a/../etc/passwd,hda,w",
         2,
         "its path is no plain path",
+    ),
+    "a disk that is another's": (
+        (),
+        "add host vm vm-container-0-0 compute disk=file:/state/partition1/vm/disks/compute-0-0-1.xvda,xvda,w",
+        1,
+        "compute-0-0-1.xvda on vm-container-0-0 is the disk of compute-0-0-1, and cannot be that of compute-0-0-2 too",
+    ),
+    "a disk that becomes another's": (
+        ("add host vm vm-container-0-0 compute",),
+        "set host vm compute-0-0-2 disk=file:/state/partition1/vm/disks/compute-0-0-1.xvda,xvda,w",
+        1,
+        "is the disk of compute-0-0-1, and cannot be that of compute-0-0-2 too",
+    ),
+    "a disk of nothing": ((), "add host vm vm-container-0-0 compute disksize=0", 2, "a disk of 0 GB holds nothing"),
+    "VLANs of no interfaces": (
+        (),
+        "add host vm vm-container-0-0 compute vlan=1,2,3",
+        2,
+        "3 VLANs and 1 interfaces do not go together\nhint: num-macs=3 gives it as many",
+    ),
+    "no way to run it": (
+        (),
+        "add host vm vm-container-0-0 compute virt-type=xen",
+        2,
+        "hint: it is one of para, pvh, hvm",
     ),
     "no number": ((), "add host vm vm-container-0-0 compute mem=much", 2, "mem must be an integer"),
     "a VM as container": ((), "add host vm compute-0-0-1 compute", 1, "is a VM and holds no others"),
@@ -377,6 +405,143 @@ def test_a_disk_of_a_removed_vm_is_not_overwritten_without_a_word(site: Site) ->
     assert done.code == 1 and "has a disk that compute-0-0-1 would overwrite" in done.err
     site.do("create host vm compute-0-0-1 force=yes", "remove host vm compute-0-0-1 force=yes purge=yes")
     assert site.fake().look()["disks"] == {}
+
+
+def test_nor_by_an_install_that_was_ordered(site: Site) -> None:
+    """`rocks set host boot compute action=install` means what is installed, not what a removed VM left."""
+    site.do("add host vm vm-container-0-0 membership=Compute", "create host vm compute-0-0-1")
+    site.installed()
+    site.do("remove host vm compute-0-0-1", "add host vm vm-container-0-0 membership=Compute")
+    site.do("set host boot compute-0-0-1 action=install")
+    disks = site.fake().look()["disks"]
+    done = site("start host vm compute-0-0-1")
+    assert done.code == 1 and "has a disk that compute-0-0-1 would overwrite" in done.err
+    assert site.fake().look()["disks"] == disks and not site.fake().look()["domains"]
+    site.do("start host vm compute-0-0-1 force=yes")
+
+
+def test_purge_leaves_what_another_has(site: Site) -> None:
+    """As an import of two VMs with one disk can make it."""
+    site.do("add host vm vm-container-0-0 membership=Compute", "create host vm compute-0-0-1")
+    site.installed()
+    site.do("add host vm vm-container-0-0 membership=Compute")
+    path = "/state/partition1/vm/disks/compute-0-0-1.xvda"
+    with open_database() as database, database.writing("import") as c:
+        set_vm(c, "compute-0-0-2", disks=(parse_disk(f"file:{path},xvda,w"),))
+    done = site("remove host vm compute-0-0-2 purge=yes")
+    assert done.code == 0 and f"{path} on vm-container-0-0 stays: it is the disk of compute-0-0-1 too" in done.err
+    site.do("start host vm compute-0-0-1")
+
+
+def test_what_answers_is_not_lost(site: Site) -> None:
+    site.do("add host vm vm-container-0-0 membership=Compute", "create host vm compute-0-0-1")
+    done = site("remove host vm compute-0-0-1 lost=yes")
+    assert done.code == 1 and "compute-0-0-1 is running on vm-container-0-0" in done.err
+    assert site.states() == {VM: "active"}
+    site.do("remove host vm compute-0-0-1 lost=yes force=yes")
+    assert site.fake().look()["domains"] == {} and VM not in site.do("list host")
+
+
+def test_an_import_asks_no_container(site: Site, tmp_path: Path) -> None:
+    site.do("export all.yaml")
+    site.do("add host vm vm-container-0-0 membership=Compute", "export with.yaml")
+    assert "- host compute-0-0-1" in site.do("import all.yaml remove=yes")  # which no container knows
+    site.do("create host vm compute-0-0-1")
+    domains = site.fake().look()["domains"]
+    moved = (tmp_path / "with.yaml").read_text().replace("container: vm-container-0-0", "container: vm-container-0-1")
+    (tmp_path / "moved.yaml").write_text(moved)
+    for line, said in (
+        ("import all.yaml remove=yes apply=yes", "rocks remove host vm compute-0-0-1"),
+        ("import moved.yaml apply=yes", "rocks move host vm compute-0-0-1 vm-container-0-1"),
+    ):
+        done = site(line)
+        assert done.code == 1 and "compute-0-0-1 was created on vm-container-0-0" in done.err and said in done.err
+    assert site.fake().look()["domains"] == domains and site.states() == {VM: "active"}
+    site.do("remove host vm compute-0-0-1 force=yes", "import all.yaml remove=yes apply=yes")
+
+
+def test_a_move_that_fails(site: Site) -> None:
+    """It runs no more, and this is told with what to do; nothing is lost, and the same again succeeds."""
+    site.do("add host vm vm-container-0-0 membership=Compute", "create host vm compute-0-0-1")
+    site.installed()
+    site.do("start host vm compute-0-0-1")
+    site.fake(CONTAINERS[1]).tell(nodisk=10**9)
+    assert "not enough disk space on vm-container-0-1" in site("move host vm compute-0-0-1 vm-container-0-1").err
+    assert site.states() == {VM: "active"}
+    site.fake(CONTAINERS[1]).tell(nodisk=None, refuse={"send_disk": "no space left"})
+    done = site("move host vm compute-0-0-1 vm-container-0-1")
+    assert done.code == 1 and "no space left" in done.err
+    assert "compute-0-0-1 is saved on vm-container-0-0: rocks restore host vm compute-0-0-1" in done.err
+    assert site.do("list host vm output-col=host").split() == ["HOST", "vm-container-0-0"]
+    site.do("restore host vm compute-0-0-1")
+    site.fake(CONTAINERS[1]).tell(refuse={"restore": "no such bridge"})
+    done = site("move host vm compute-0-0-1 vm-container-0-1")
+    assert "compute-0-0-1 is saved on vm-container-0-1: rocks restore host vm compute-0-0-1" in done.err
+    site.fake(CONTAINERS[1]).tell(refuse=None)
+    site.do("restore host vm compute-0-0-1")
+    assert site.states() == {VM: "active"}
+
+
+def test_a_move_overwrites_no_disk_without_a_word(site: Site) -> None:
+    path = "/state/partition1/vm/disks/front.xvda"
+    site.do("add host vm vm-container-0-1 compute name=front", "create host vm front")
+    site.installed("front", CONTAINERS[1])
+    site.do("remove host vm front", "add host vm vm-container-0-0 compute name=front", "create host vm front")
+    site.installed("front")
+    done = site("move host vm front vm-container-0-1")
+    assert done.code == 1 and f"vm-container-0-1 has a disk that front would overwrite: {path}" in done.err
+    # What a move itself left there is no disk of another.
+    site.fake(CONTAINERS[0]).tell(refuse={"remove_domain": "busy"})
+    assert site("move host vm front vm-container-0-1 force=yes").code == 1
+    assert path in site.fake(CONTAINERS[0]).look()["disks"]
+    site.fake(CONTAINERS[0]).tell(refuse=None)
+    site.do("move host vm front vm-container-0-1")
+
+
+def test_a_stranger_of_the_same_name(site: Site) -> None:
+    site.do("add host vm vm-container-0-0 membership=Compute", "create host vm compute-0-0-1")
+    site.installed()
+    with site.fake(CONTAINERS[1])._changing() as data:
+        data["domains"][VM] = {"state": "active", "memory": 512, "is_kept": True, "document": ""}
+    done = site("move host vm compute-0-0-1 vm-container-0-1")
+    assert done.code == 1 and "vm-container-0-1 runs a machine compute-0-0-1 already" in done.err
+    site.do("start host vm compute-0-0-1")
+
+
+def test_one_command_for_a_vm_at_a_time(site: Site) -> None:
+    site.do("add host vm vm-container-0-0 membership=Compute")
+    with held(VM):
+        for line in ("create host vm compute-0-0-1", "start host vm compute-0-0-1", "remove host vm compute-0-0-1"):
+            done = site(line)
+            assert done.code == 75 and "another command works on compute-0-0-1" in done.err
+    site.do("create host vm compute-0-0-1")
+
+
+def test_added_twice(site: Site) -> None:
+    """Two VMs, as Rocks does it; with a name the second is refused, and nothing of it is there."""
+    line = "add host vm vm-container-0-0 membership=Compute"
+    assert '"compute-0-0-1"' in site.do(line) and '"compute-0-0-2"' in site.do(line)
+    site.do(f"{line} name=front")
+    rows = site.do("dump")
+    done = site(f"{line} name=front")
+    assert done.code == 1 and 'host "front"' in done.err and "exists already" in done.err
+    assert site.do("dump") == rows
+
+
+def test_no_address_is_left(site: Site) -> None:
+    line = "add host vm vm-container-0-0 compute subnet=tiny"
+    site.do("add network tiny 10.9.0.0 255.255.255.252", line, line)
+    rows = site.do("dump")
+    done = site(line)
+    assert done.code == 1 and "network tiny (10.9.0.0/30) has no free address" in done.err
+    assert site.do("dump") == rows
+
+
+def test_sizes_that_are_not_named_stay(site: Site) -> None:
+    site.do("add host vm vm-container-0-0 membership=Compute")
+    site.do("set host vm compute-0-0-1 disk='file:/a/one,xvda,w file:/a/two,xvdb,w' disksize='50 100'")
+    site.do("set host vm compute-0-0-1 disksize=60")
+    assert "'disksize=60 100'" in site.do("dump host vm")
 
 
 def test_the_other_verbs(site: Site) -> None:

@@ -226,7 +226,9 @@ def test_the_front_end_uses_its_key_for_this_user(compile_shipped: Compile, cont
     path.write_text(container.read("/etc/ssh/ssh_config.d/40-rollbuild-vm.conf"))
     for user, expected in (("rbvm", True), ("root", False)):
         done = subprocess.run([ssh, "-G", "-F", str(path), f"{user}@x"], capture_output=True, text=True, check=True)
-        assert ("identityfile /etc/rollbuild/ssh/vmctl" in done.stdout.splitlines()) == expected
+        lines = set(done.stdout.splitlines())
+        for said in ("identityfile /etc/rollbuild/ssh/vmctl", "connecttimeout 10", "serveraliveinterval 5"):
+            assert (said in lines) == expected, said
 
 
 def test_the_front_ends_key_is_made_once(compile_shipped: Compile, container: Tree) -> None:

@@ -1,11 +1,12 @@
 """Each command, killed at each moment at which it changed something: what is left holds, and again it ends well."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from rollbuild.vm import DomainState
+from rollbuild.errors import BUSY
+from rollbuild.vm import DomainState, FakeDriver, create, remove
 from tests.vm.sites import Cluster, Killed, Killer, open_copy
 
 OTHER = "vm-container-0-1"
@@ -135,6 +136,35 @@ def test_a_removed_vm_keeps_its_mac_for_a_day(cluster: Cluster, monkeypatch: pyt
     later = time.time() + 25 * 3600
     monkeypatch.setattr("time.time", lambda: later)
     assert mac(cluster.add()) == taken
+
+
+def test_a_vm_that_was_moved_meanwhile_is_not_made_where_it_was(cluster: Cluster) -> None:
+    """Two terminals: one chose the VM by its old container, and comes second."""
+    first, second = cluster.add(), cluster.add()
+    chosen = [cluster.where(first), cluster.where(second)]
+    cluster.do("move", second, to=OTHER)
+    results = list(create(cluster.workplace, chosen))
+    assert results[0].error is None
+    assert results[1].error is not None and results[1].error.exit_code == BUSY
+    assert f"{second} was moved to {OTHER} meanwhile" in results[1].error.message
+    cluster.check()
+    assert cluster.state(second) in OFF
+
+
+def test_a_container_that_is_lost_is_asked_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [cluster.install() for _ in range(3)]
+    cluster.fake("vm-container-0-0").tell(unreachable="no route to host")
+    asked: list[str] = []
+    states = FakeDriver.states
+
+    def ask(driver: FakeDriver) -> Mapping[str, DomainState]:
+        asked.append(driver.container)
+        return states(driver)
+
+    monkeypatch.setattr(FakeDriver, "states", ask)
+    results = list(remove(cluster.workplace, [cluster.where(name) for name in names], is_lost=True))
+    assert not any(result.error for result in results) and len(asked) == 1
+    assert not known(cluster) & set(names)
 
 
 def test_the_killer_kills(cluster: Cluster) -> None:

@@ -220,7 +220,7 @@ def check_value(item: Argument | Parameter, value: str) -> str:
             return value.lower()
         if value in item.choices:
             return value
-        choices = ", ".join(item.choices)
+        choices = ", ".join(filter(None, item.choices))
         raise RollbuildError(f'{item.name} cannot be "{value}"', hint=f"it is one of {choices}", exit_code=USAGE)
     kind = item.kind if isinstance(item, Parameter) else "string"
     if kind == "integer" and not _INTEGER.fullmatch(value):

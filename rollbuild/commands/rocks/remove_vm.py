@@ -8,7 +8,7 @@ REMOVING = (
     Parameter("purge", "Remove the disks of VMs too.", kind="boolean", default="no"),
     Parameter(
         "lost",
-        "The VM containers are gone for good: they are not asked for anything.",
+        "A VM container that does not answer is gone for good; its VMs are forgotten.",
         kind="boolean",
         default="no",
     ),

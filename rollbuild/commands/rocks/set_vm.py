@@ -11,6 +11,7 @@ _DISK_GB = 36
 
 def _set_vm(call: Call) -> None:
     from rollbuild.cluster import VirtualMachine, add_vm, list_vms, next_slice, set_vm
+    from rollbuild.vm import check_own_disks
 
     given = call.parameters
     with call.writing() as connection:
@@ -29,18 +30,22 @@ def _set_vm(call: Call) -> None:
             fields["disks"] = _read_disks(given["disk"], given["disksize"])
         elif "disksize" in call.given:
             specs = " ".join(disk.spec for disk in former.disks) if former else ""
-            fields["disks"] = _read_disks(specs, given["disksize"])
+            sizes = given["disksize"].split()
+            kept = [str(disk.size_gb) for disk in former.disks[len(sizes) :]] if former else []
+            fields["disks"] = _read_disks(specs, " ".join([*sizes, *kept]))
         if former is not None:
             if fields.get("container", former.container) != former.container and former.state not in ("", "added"):
                 hint = f"rocks move host vm {host} {fields['container']} takes its disks along"
                 raise RollbuildError(f'"{host}" has its disks on {former.container}', hint=hint)
-            set_vm(connection, host, **fields)
+            vm = set_vm(connection, host, **fields)
+            if vm.disks != former.disks or vm.container != former.container:
+                check_own_disks(connection, vm)
             return
         if "container" not in fields:
             hint = "physnode= names the VM container that it is on"
             raise RollbuildError(f'host "{host}" is no VM yet', hint=hint, exit_code=USAGE)
         fields.setdefault("slice", next_slice(connection, fields["container"]))
-        add_vm(connection, VirtualMachine(host, **fields))
+        check_own_disks(connection, add_vm(connection, VirtualMachine(host, **fields)))
 
 
 def _read_disks(specs: str, sizes: str) -> tuple[Any, ...]:
@@ -64,7 +69,7 @@ VM = RocksCommand(
         Parameter("slice", "Its number there.  [the first free one]", kind="integer"),
         Parameter("mem", "MiB of memory.", kind="integer"),
         Parameter("disk", "Its disks, TYPE:PATH,DEVICE,MODE, with blanks between them; they replace those it has."),
-        Parameter("disksize", "Their sizes in GB, with blanks between them.  [36 each]"),
+        Parameter("disksize", "Their sizes in GB, with blanks between them.  [with disk= 36 each, else as they are]"),
         Parameter("virt-type", "How it is run.", choices=("", "para", "pvh", "hvm")),
     ),
     description="Change a VM; or make one of a host, with physnode=. What runs is not touched.",
