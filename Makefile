@@ -3,13 +3,14 @@ export PYTHON
 # An empty environment has no PATH at all.
 export PATH := $(or $(PATH),/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
 
-.PHONY: help demo test lint test-boot test-programs rollbuild-roll bench clean setup-demo setup-test
+.PHONY: help demo test lint test-boot test-boot-again test-xen test-programs rollbuild-roll bench clean setup-demo setup-test
 
 help:
 	@echo 'make demo       compile and check the shipped appliances for el8, el9 and el10, build the rolls, fill a database'
 	@echo 'make test       lint, then every test that needs no real machine'
 	@echo 'make lint       formatting, lint, types, shell scripts'
 	@echo 'make test-boot  the tests that boot machines, and those that take long'
+	@echo 'make test-xen   virtual machines on a real Xen, emulated: ten minutes'
 	@echo 'make test-programs  install the programs that some tests need (root)'
 	@echo 'make rollbuild-roll  build the roll that brings rollbuild to a front end (rpmbuild, and a package index in reach)'
 	@echo 'make bench      time compiling'
@@ -30,7 +31,15 @@ lint: setup-test
 
 # At most two machines at once: more starve each other on two cores.
 test-boot: setup-test
-	.venv/bin/python -m pytest -q -n 2 --dist loadgroup -m "boot or long"
+	.venv/bin/python -m pytest -q -n 2 --dist loadgroup -m "(boot or long) and not xen"
+
+# Those of the last run that failed, one at a time: two machines at once can starve each other.
+test-boot-again: setup-test
+	.venv/bin/python -m pytest -q --last-failed --last-failed-no-failures none -m "(boot or long) and not xen"
+
+# The article's commands on a real Xen, with nothing beside it.
+test-xen: setup-test
+	.venv/bin/python -m pytest -q -m xen
 
 test-programs:
 	@sh tools/test-programs.sh

@@ -6,6 +6,9 @@ set -eu
 kind=$1 root=$2 network=$3
 run=$root/run/$kind
 mkdir -p "$run/conf"
+# What is started here must not hold the lock: 9>&- below.
+exec 9>"$run/lock"
+flock 9
 echo "$kind" >>"$run/restarts"
 stop() {
     if [ -f "$run/pid" ]; then
@@ -23,8 +26,8 @@ dnsmasq)
         sed -e "s#=/etc/rollbuild/#=$root/etc/rollbuild/#" -e "s#=/export/#=$root/export/#" -e '/^resolv-file=/d' \
             -e "/^${SERVING_WITHOUT:-resolv-file=}/d" "$file" >"$run/conf/${file##*/}"
     done
-    exec ip netns exec "$network" dnsmasq --conf-file=/dev/null --conf-dir="$run/conf" --user=root --no-resolv \
-        --pid-file="$run/pid" --dhcp-leasefile="$run/leases" --log-facility="$run/log"
+    ip netns exec "$network" dnsmasq --conf-file=/dev/null --conf-dir="$run/conf" --user=root --no-resolv \
+        --pid-file="$run/pid" --dhcp-leasefile="$run/leases" --log-facility="$run/log" 9>&-
     ;;
 kea)
     sed -e "s#/var/lib/kea/#$run/#" -e "s#\"syslog\"#\"$run/log\"#" "$root/etc/kea/kea-dhcp4.conf" >"$run/conf/kea.json"
@@ -34,7 +37,7 @@ kea)
         kill -HUP "$(cat "$run/pid")"
     else
         export KEA_PIDFILE_DIR="$run" KEA_LOCKFILE_DIR="$run"
-        ip netns exec "$network" kea-dhcp4 -c "$run/conf/kea.json" </dev/null >/dev/null 2>&1 &
+        ip netns exec "$network" kea-dhcp4 -c "$run/conf/kea.json" </dev/null >/dev/null 2>&1 9>&- &
         echo $! >"$run/pid"
     fi
     for _ in $(seq 500); do

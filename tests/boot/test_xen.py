@@ -13,7 +13,7 @@ from tests.boot.xen.hypervisor import Container, run_container
 from tests.boot.xen.image import make_image
 
 # One worker, so that the container is booted once.
-pytestmark = [pytest.mark.boot, pytest.mark.xdist_group("xen")]
+pytestmark = [pytest.mark.boot, pytest.mark.xen, pytest.mark.xdist_group("xen")]
 SMALL = "mem=160 disksize=1"
 
 
