@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, TextIO
 
 from rollbuild.errors import DISK, FindingsError, RollbuildError
@@ -20,6 +21,16 @@ _PROGRESS_AFTER = 1.0
 
 # Text out of a description must not steer the terminal.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (9, 10)}
+
+
+def escape_unknown_characters() -> None:
+    """Have standard output and error show what is outside the locale's characters as escapes, instead of failing.
+
+    Names of files, summaries of packages, and what machines say of themselves may hold such characters.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,21 @@ class Outcome:
     err: str
 
 
+Run = Callable[..., Outcome]
+
+
+def run_captured(main: Callable[[list[str]], int], capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs a program's main function with words for arguments, in this process."""
+
+    def run(*argv: str | Path) -> Outcome:
+        capfd.readouterr()
+        code = main([str(argument) for argument in argv])
+        captured = capfd.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
@@ -47,28 +62,18 @@ def tree(tmp_path: Path) -> Callable[[Mapping[str, str]], Path]:
 
 
 @pytest.fixture
-def rollbuild(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def rollbuild(capfd: pytest.CaptureFixture[str]) -> Run:
     """Run `rollbuild ARGV...` in this process."""
-
-    def run(*argv: str | Path) -> Outcome:
-        capfd.readouterr()
-        code = main([str(argument) for argument in argv])
-        captured = capfd.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return run
+    return run_captured(main, capfd)
 
 
 @pytest.fixture
-def rocks(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def rocks(capfd: pytest.CaptureFixture[str]) -> Run:
     """Run `rocks ARGV...` in this process; ROLLBUILD_ROOT says where the front end is."""
     from rollbuild.commands.rocks import main as run_rocks
 
-    def run(*argv: str | Path) -> Outcome:
+    def run(argv: list[str]) -> int:
         assert os.environ.get("ROLLBUILD_ROOT"), "a test must not use this machine's own front end"
-        capfd.readouterr()
-        code = run_rocks([str(argument) for argument in argv])
-        captured = capfd.readouterr()
-        return Outcome(code, captured.out, captured.err)
+        return run_rocks(argv)
 
-    return run
+    return run_captured(run, capfd)

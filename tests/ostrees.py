@@ -14,8 +14,8 @@ from typing import Any
 
 import createrepo_c
 import productmd.treeinfo
-import pytest
 
+from tests.programs import need_programs
 from tests.rpms import make_rpm
 
 VERSIONS = {"el7": "7.9", "el8": "8.10", "el9": "9.4", "el10": "10.0"}
@@ -240,13 +240,11 @@ def write_treeinfo(
     info.dump(str(folder / ".treeinfo"))
 
 
-def make_os_iso(tree: Path, output: Path, *, volume_id: str = "Rocky-9-4-x86_64-dvd", implant: bool = False) -> Path:
+def make_os_iso(tree: Path, output: Path, *, implant: bool = False) -> Path:
     """An ISO of a tree (not one that boots), with an implanted MD5 if wanted. Skips where xorriso is missing."""
-    needed = ["xorriso", *(["implantisomd5"] if implant else [])]
-    for program in needed:
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is missing")
-    argv = ["xorriso", "-report_about", "FAILURE", "-as", "mkisofs", "-V", volume_id, "-R", "-J", "-iso-level", "3"]
+    need_programs("xorriso", *(["implantisomd5"] if implant else []))
+    argv = ["xorriso", "-report_about", "FAILURE", "-as", "mkisofs", "-V", "Rocky-9-4-x86_64-dvd"]
+    argv += ["-R", "-J", "-iso-level", "3"]
     subprocess.run([*argv, "-o", str(output), str(tree)], check=True, capture_output=True)
     if implant:
         subprocess.run(["implantisomd5", str(output)], check=True, capture_output=True)
@@ -284,9 +282,7 @@ def _filler(seed: str, what: str, size: int) -> bytes:
 
 
 def _sign(files: Sequence[Path], key: str) -> None:
-    for program in ("rpmsign", "gpg"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is missing")
+    need_programs("rpmsign", "gpg")
     gpg = str(shutil.which("gpg"))
     argv = ["rpmsign", "--addsign", "--define", f"_gpg_name {key}", "--define", f"__gpg {gpg}"]
     subprocess.run([*argv, *map(str, files)], check=True, capture_output=True)

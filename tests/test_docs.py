@@ -13,7 +13,10 @@ from rollbuild.checks import read_waivers
 from rollbuild.commands._hosts import read_hosts
 from rollbuild.commands.main import group
 from rollbuild.errors import RollbuildError
-from rollbuild.language import graph, nodes, read_attributes, read_defaults
+from rollbuild.language import graph, read_attributes, read_defaults
+from rollbuild.language.elementchecks import ANYWHERE, ATTRIBUTES
+from rollbuild.language.nodeparts import IN_SCRIPT
+from rollbuild.language.nodes import TOP
 from tests.conftest import Outcome
 
 ROOT = Path(__file__).parents[1]
@@ -187,16 +190,16 @@ def sections(page: Path = LANGUAGE) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-EVERYWHERE = nodes._ANYWHERE | {"phase"}
+EVERYWHERE = ANYWHERE | {"phase"}
 ELEMENTS = {
     **{tag: frozenset(allowed) for tag, allowed in graph._ATTRIBUTES.items()},
-    **{tag: nodes._ATTRIBUTES.get(tag, EVERYWHERE) - EVERYWHERE for tag in (*nodes._TOP, *nodes._IN_SCRIPT)},
-    **{tag: allowed - EVERYWHERE for tag, allowed in nodes._ATTRIBUTES.items()},
+    **{tag: ATTRIBUTES.get(tag, EVERYWHERE) - EVERYWHERE for tag in (*TOP, *IN_SCRIPT)},
+    **{tag: allowed - EVERYWHERE for tag, allowed in ATTRIBUTES.items()},
     **{tag: frozenset[str]() for tag in graph._IGNORED},
     "ks": frozenset[str](),
     "include": frozenset(("file", "mode")),
     "sinclude": frozenset(("file", "mode")),
-    "kickstart": nodes._ATTRIBUTES["kickstart"],
+    "kickstart": ATTRIBUTES["kickstart"],
 }
 
 

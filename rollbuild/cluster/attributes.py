@@ -1,6 +1,5 @@
 """Attributes: set in scopes, resolved for hosts, handed to the compiler."""
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -36,10 +35,6 @@ INTRINSIC = {
 PRIMARY_NETWORK = "private"
 MAX_NAME = 128
 
-_SECRET = re.compile(
-    r"passw(?:or)?d|passphrase|secret|token|credential|private_?key|api_?key|rootpw|(?:^|_)pw(?:$|_)", re.IGNORECASE
-)
-
 
 @dataclass(frozen=True, slots=True)
 class AttributeRow:
@@ -49,11 +44,6 @@ class AttributeRow:
     key: str
     name: str
     value: str
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether an attribute is called like one that holds a secret; rolls may declare others."""
-    return bool(_SECRET.search(name))
 
 
 def list_attributes(c: Connection, scope: str | None = None, key: str | None = None) -> tuple[AttributeRow, ...]:
@@ -155,22 +145,6 @@ def command_of(scope: str, key: str, name: str) -> str:
     return " ".join(("rocks set", *((f"{scope} attr", key) if scope != "global" else ("attr",)), name))
 
 
-def host_attributes(c: Connection, host: str) -> dict[str, str]:
-    """What the compiler gets as the host's own: INTRINSIC, with the primary interface as hostaddr and ksmac.
-
-    Raises RollbuildError for a host that does not exist.
-    """
-    find_host(c, host)
-    return _host_attributes(c, (host,))[host]
-
-
-def _host_attributes(c: Connection, names: Collection[str] | None) -> dict[str, dict[str, str]]:
-    hosts = list_hosts(c, names)
-    some = [host.name for host in hosts] if names is not None else None
-    primary = find_primary_interfaces(list_interfaces(c, some))
-    return {host.name: _intrinsic(host, primary.get(host.name)) for host in hosts}
-
-
 def find_primary_interfaces(interfaces: Iterable[Interface]) -> dict[str, Interface]:
     """Host -> its interface on the network `private`: the first that has both a MAC and an address."""
     found: dict[str, tuple[tuple[object, ...], Interface]] = {}
@@ -188,7 +162,8 @@ def find_primary_interfaces(interfaces: Iterable[Interface]) -> dict[str, Interf
     return {host: interface for host, (_, interface) in found.items()}
 
 
-def _intrinsic(host: Host, interface: Interface | None) -> dict[str, str]:
+def own_attributes(host: Host, primary: Interface | None) -> dict[str, str]:
+    """What the compiler gets as the host's own: INTRINSIC, with the primary interface as hostaddr and ksmac."""
     return {
         "hostname": host.name,
         "rack": str(host.rack),
@@ -198,8 +173,8 @@ def _intrinsic(host: Host, interface: Interface | None) -> dict[str, str]:
         "membership": host.membership,
         "arch": host.arch,
         "os": host.os,
-        "hostaddr": interface.address if interface else "",
-        "ksmac": interface.mac if interface else "",
+        "hostaddr": primary.address if primary else "",
+        "ksmac": primary.mac if primary else "",
     }
 
 
@@ -226,13 +201,20 @@ def resolve_many(
         if wanted is None or row.scope != "host" or row.key in wanted:
             layers.setdefault((row.scope, row.key), {})[row.name] = (row.value, SOURCES[row.scope])
     lowest = {name: (value, SOURCES["default"]) for name, value in (defaults or {}).items()}
-    for host, own in _host_attributes(c, hosts).items():
+    for host, own in _read_own(c, hosts).items():
         found = dict(lowest)
         for scope in SCOPES:
             key = "" if scope == "global" else host if scope == "host" else own[scope]
             found.update(layers.get((scope, key), {}))
         found.update((name, (value, "I")) for name, value in own.items())
         yield host, dict(sorted(found.items()))
+
+
+def _read_own(c: Connection, names: Collection[str] | None) -> dict[str, dict[str, str]]:
+    hosts = list_hosts(c, names)
+    some = [host.name for host in hosts] if names is not None else None
+    primary = find_primary_interfaces(list_interfaces(c, some))
+    return {host.name: own_attributes(host, primary.get(host.name)) for host in hosts}
 
 
 def attribute_set(c: Connection) -> AttributeSet:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select
 
 from rollbuild.cluster import schema
-from rollbuild.cluster.attributes import is_secret_name
+from rollbuild.language import HIDDEN, is_secret_name
 
 KEPT_ROWS = 100_000
-HIDDEN = "(hidden)"
 
 _PARAMETER = re.compile(r"([A-Za-z0-9_+-]+)=(.*)", re.DOTALL)
 _TABLE = schema.audit

@@ -1,7 +1,8 @@
 """The dump: the commands that make this cluster out of a fresh database. It is the backup and the way to upgrade.
 
 Secrets among the attributes are in it as they are, so whoever writes it to a file makes that 0600. Not in it: what
-happened (installs, discoveries, the audit), why a host is held, and the state of VMs.
+happened (installs, discoveries, the audit), why a host is held, and the states of VMs: by the time it is loaded they
+are others, and their containers are asked.
 """
 
 import ipaddress
@@ -85,6 +86,7 @@ def dump_commands(c: Connection) -> Iterator[str]:
 def dump_vms(c: Connection, hosts: Iterable[str] | None = None) -> Iterator[str]:
     """The commands that make VMs of hosts that are there (None: all)."""
     for vm in list_vms(c, hosts):
+        more = {"saved": vm.saved} if vm.saved else {}
         yield _command(
             "set host vm",
             vm.host,
@@ -93,7 +95,7 @@ def dump_vms(c: Connection, hosts: Iterable[str] | None = None) -> Iterator[str]
             mem=vm.memory,
             disk=" ".join(disk.spec for disk in vm.disks),
             disksize=" ".join(str(disk.size_gb) for disk in vm.disks),
-            **{"virt-type": vm.virt_type},
+            **{"virt-type": vm.virt_type, **more},
         )
 
 

@@ -107,7 +107,8 @@ def _export_interface(interface: Interface) -> dict[str, Any]:
 
 def _export_vm(vm: VirtualMachine) -> dict[str, Any]:
     values = {"container": vm.container, "slice": vm.slice, "memory": vm.memory, "virt_type": vm.virt_type}
-    return {**values, "disks": [asdict(disk) for disk in vm.disks]}
+    saved = {"saved": vm.saved} if vm.saved else {}
+    return {**values, "disks": [asdict(disk) for disk in vm.disks], **saved}
 
 
 def plan_import(c: Connection, data: ImportData | Mapping[str, Any], *, removes: bool = False) -> Changes:

@@ -28,6 +28,7 @@ _table = schema.hosts
 _FEW = 500
 _LARGEST = 999_999
 _MOST_CPUS = 65_536
+_CONTAINER = "vm-container"
 _BOOTS = {"run_action": "os", "install_action": "install"}
 _FIELDS = {
     *("name", "appliance", "rack", "rank", "cpus", "arch", "os"),
@@ -129,6 +130,8 @@ def set_host(c: Connection, name: str, /, **fields: Any) -> Host:
         return host
     if "name" in changes and host.is_vm:
         _check_known_name(c, name)
+    if "appliance" in changes and host.appliance == _CONTAINER:
+        _check_holds_none(c, name)
     stored = {field: value or None if field.endswith("_action") else value for field, value in changes.items()}
     c.execute(update(_table).where(_table.c.name == name).values(**stored))
     name = changes.get("name", name)
@@ -141,13 +144,27 @@ def set_host(c: Connection, name: str, /, **fields: Any) -> Host:
 
 
 def _check_known_name(c: Connection, name: str) -> None:
-    """Raises RollbuildError for a VM that its container knows by its name: it would run on as one that nobody knows."""
+    """Raises RollbuildError for a VM that its container may know by its name: it would run on as one nobody knows."""
     vms = schema.vms
     row = c.execute(select(vms.c.state, vms.c.container).where(vms.c.host == name)).first()
-    if row is not None and row.state not in ("", "added"):
+    if row is not None and row.state != "added":
+        knows = "knows" if row.state else "may know"
         raise RollbuildError(
-            f"{row.container} knows the VM {name} by this name, and has its disk so",
-            hint="remove it and add another; or name= of `rocks add host vm` gives a name from the beginning",
+            f"{row.container} {knows} the VM {name} by this name, and has its disk so",
+            hint=f"give it a further name: rocks add host alias {name} ALIAS; or remove it and add another, with name=",
+        )
+
+
+def _check_holds_none(c: Connection, name: str) -> None:
+    """Raises RollbuildError for a container with VMs: how they are reached is what attributes of containers say, and
+    another install would not keep them."""
+    vms = schema.vms
+    found = c.execute(select(vms.c.host).where(vms.c.container == name, vms.c.state != "added")).scalars().all()
+    if found:
+        named = ", ".join(sorted(found, key=number_order))
+        raise RollbuildError(
+            f"{name} has VMs that were created there: {named}",
+            hint="before it becomes another thing: rocks move host vm, or rocks remove host vm",
         )
 
 

@@ -137,17 +137,18 @@ class _Checks:
             elif vm.container in self.after.vms:
                 self.fault("vms", name, f"the container {vm.container} of {name} is a VM itself")
         for vm in self.before.vms.values():
-            if vm.state not in ("", "added"):
+            if vm.may_exist:
                 self.check_created_vm(vm, self.after.vms.get(vm.host))
 
     def check_created_vm(self, before: VirtualMachine, after: VirtualMachine | None) -> None:
         """Its container knows it, has its disk, and is not asked for anything by an import."""
         name, container = before.host, before.container
+        was = "was" if before.state else "may have been"
         if after is None:
-            message = f"the VM {name} was created on {container}, which would not be asked to remove it"
+            message = f"the VM {name} {was} created on {container}, which would not be asked to remove it"
             self.fault("hosts", name, message, f"remove it first: rocks remove host vm {name}")
         elif after.container != container:
-            message = f"the VM {name} was created on {container}, and has its disks there"
+            message = f"the VM {name} {was} created on {container}, and has its disks there"
             self.fault("vms", name, message, f"move it: rocks move host vm {name} {after.container}")
 
     def check_keys(self) -> None:

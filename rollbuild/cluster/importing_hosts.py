@@ -20,14 +20,14 @@ from rollbuild.cluster.names import (
 from rollbuild.cluster.schema import BOOT_ACTIONS
 from rollbuild.cluster.state import State
 from rollbuild.cluster.values import Host, Interface, Network
-from rollbuild.cluster.vms import VirtualMachine, VmDisk, check_disk, check_vm
+from rollbuild.cluster.vms import MAX_MEMORY, MIN_MEMORY, VirtualMachine, VmDisk, check_disk, check_vm
 from rollbuild.errors import RollbuildError
 from rollbuild.language import YamlNode, YamlScalar
 
 _NAME = re.compile(r"(?P<appliance>.+?)-(?P<rack>[0-9]{1,6})-(?P<rank>[0-9]{1,6})(?:-[0-9]+)?")
 _LARGEST, _MOST_CPUS, _LAST_VLAN = 999_999, 65_536, 4094
 _INTERFACE_KEYS = ("device", "mac", "address", "network", "name", "module", "vlan", "options", "channel")
-_VM_KEYS = ("container", "slice", "memory", "virt_type", "disks")
+_VM_KEYS = ("container", "slice", "memory", "virt_type", "disks", "saved")
 _HOST_KEYS = (
     *("name", "appliance", "rack", "rank", "cpus", "arch", "os", "boot_action", "run_action", "install_action"),
     *("comment", "aliases", "interfaces", "attributes", "vm"),
@@ -183,9 +183,11 @@ class HostImport:
             base,
             container=inner.text("container", base.container, str),
             slice=inner.number("slice", base.slice, 0, 9999),
-            memory=inner.number("memory", base.memory, 1, 64 * 1024 * 1024),
+            memory=inner.number("memory", base.memory, min(MIN_MEMORY, base.memory), MAX_MEMORY),
             virt_type=inner.text("virt_type", base.virt_type, str),
             disks=disks,
+            # What is kept here is newer than a file.
+            saved=base.saved if former else inner.text("saved", "", str),
         )
         try:
             check_vm(vm)

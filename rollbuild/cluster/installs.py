@@ -191,10 +191,10 @@ def find_install(
     return _install(row) if row is not None else None
 
 
-def installing_since(c: Connection, host: str) -> float:
-    """When the newest install of a host was ordered with a URL token, or else its Kickstart given; 0 for never."""
-    query = select(_TABLE.c.created).where(_TABLE.c.host == host).order_by(_TABLE.c.id.desc()).limit(1)
-    return c.execute(query).scalar() or 0.0
+def find_ordered(c: Connection, host: str) -> Install | None:
+    """The newest install of a host, also one that waits: a URL token was made, and nobody came with it."""
+    row = c.execute(select(_TABLE).where(_TABLE.c.host == host).order_by(_TABLE.c.id.desc()).limit(1)).first()
+    return _install(row) if row is not None else None
 
 
 def record_event(c: Connection, install: Install, stage: str, detail: str, now: float) -> Install:

@@ -22,6 +22,7 @@ from rollbuild.cluster.names import (
     spell_mac,
 )
 from rollbuild.cluster.networks import find_network, lies_in, spell_network
+from rollbuild.cluster.retired import retire_macs
 from rollbuild.cluster.values import Interface
 from rollbuild.errors import USAGE, RollbuildError
 
@@ -84,6 +85,8 @@ def set_interface(c: Connection, host: str, device: str, /, **fields: Any) -> In
     interface = _checked(c, replace(former, **fields))
     if interface == former:
         return former
+    if former.mac and interface.mac != former.mac:
+        retire_macs(c, host, former.device)
     with savepoint(c, otherwise=lambda: _taken(c, interface, but=former.device)):
         same = (_table.c.host == host) & (_table.c.device == former.device)
         c.execute(update(_table).where(same).values(**_columns(interface)))
@@ -94,6 +97,7 @@ def set_interface(c: Connection, host: str, device: str, /, **fields: Any) -> In
 def remove_interface(c: Connection, host: str, device: str) -> None:
     """Raises RollbuildError where there is no such interface."""
     interface = find_interface(c, host, device)
+    retire_macs(c, host, interface.device)
     c.execute(delete(_table).where(_table.c.host == host, _table.c.device == interface.device))
     mark_changed(c, host)
 

@@ -12,12 +12,16 @@ KEPT_SECONDS = 24 * 3600.0
 _SETTING = "retired_macs"
 
 
-def retire_macs(c: Connection, host: str) -> None:
-    """Keep the MACs of a VM, which is about to be removed, from being given out; those of other hosts are free."""
+def retire_macs(c: Connection, host: str, device: str = "") -> None:
+    """Keep the MACs of a VM, which it is about to lose, from being given out; those of other hosts are free.
+
+    `device`: that of one interface.
+    """
     if c.execute(select(schema.vms.c.host).where(schema.vms.c.host == host)).first() is None:
         return
     table = schema.interfaces
-    macs = c.execute(select(table.c.mac).where(table.c.host == host, table.c.mac.is_not(None))).scalars().all()
+    wanted = [table.c.host == host, table.c.mac.is_not(None), *([table.c.device == device] if device else [])]
+    macs = c.execute(select(table.c.mac).where(*wanted)).scalars().all()
     now = time.time()
     kept = {mac: at for mac, at in _read(c).items() if now - at < KEPT_SECONDS}
     write_setting(c, _SETTING, json.dumps({**kept, **dict.fromkeys(macs, now)}))

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 # The last revision of migrations/versions.
-REVISION = "0001"
+REVISION = "0002"
 
 # Names of constraints must not depend on the database, or no migration could drop one.
 metadata = MetaData(
@@ -221,6 +221,7 @@ vms = Table(
     _number("memory", 1024),  # MiB
     _text("virt_type"),
     _text("state"),
+    _text("saved"),
     UniqueConstraint("container", "slice"),
 )
 

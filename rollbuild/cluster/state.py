@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from rollbuild.cluster.aliases import list_aliases
 from rollbuild.cluster.appliances import list_appliances
-from rollbuild.cluster.attributes import find_primary_interfaces, is_secret_name, list_attributes, of_scope
+from rollbuild.cluster.attributes import find_primary_interfaces, list_attributes, of_scope
 from rollbuild.cluster.boot import list_boot_actions
 from rollbuild.cluster.hosts import list_hosts
 from rollbuild.cluster.interfaces import list_interfaces
@@ -19,9 +19,9 @@ from rollbuild.cluster.routes import list_routes
 from rollbuild.cluster.schema import SCOPES
 from rollbuild.cluster.values import Appliance, BootAction, Host, Interface, Network, Route
 from rollbuild.cluster.vms import VirtualMachine, list_vms
+from rollbuild.language import HIDDEN, is_secret_name
 
 _LONGEST = 60
-HIDDEN = "(hidden)"
 
 
 @dataclass(slots=True)

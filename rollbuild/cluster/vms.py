@@ -16,8 +16,12 @@ from rollbuild.errors import USAGE, RollbuildError
 VIRT_TYPES = ("", "para", "pvh", "hvm")
 """How the guest sees its machine; "" leaves it to the container."""
 
+ADDED = "added"
+"""The state of a VM of which nothing was ever made on its container."""
+
 DISK_KINDS = ("file", "phy")
-MAX_MEMORY = 64 * 1024 * 1024
+MIN_MEMORY = 64
+MAX_MEMORY = 16 * 1024 * 1024
 MAX_SLICE = 9999
 MAX_DISKS = 26
 MAX_DISK_GB = 1024 * 1024
@@ -53,7 +57,11 @@ class VmDisk:
 
 @dataclass(frozen=True, slots=True)
 class VirtualMachine:
-    """A host that is a VM: `memory` in MiB; `virt_type` one of VIRT_TYPES; `state` is a word of its life cycle."""
+    """A host that is a VM: `memory` in MiB; `virt_type` one of VIRT_TYPES.
+
+    `state` is a word of its life cycle, "" where nothing is known of it, as after `rocks load`; `saved` is the file of
+    the container that has what was in its memory when it was saved.
+    """
 
     host: str
     container: str
@@ -62,6 +70,12 @@ class VirtualMachine:
     virt_type: str = ""
     state: str = ""
     disks: tuple[VmDisk, ...] = ()
+    saved: str = ""
+
+    @property
+    def may_exist(self) -> bool:
+        """Whether its container may know it, and have its disks: also where nothing is known of it."""
+        return self.state != ADDED
 
 
 def parse_disk(spec: str, size_gb: int = 36) -> VmDisk:
@@ -91,6 +105,24 @@ def check_disk(disk: VmDisk) -> VmDisk:
     return disk
 
 
+def check_saved(path: str) -> str:
+    """The file of a saved VM, where it can be one: absolute, and safe to name. Raises RollbuildError, USAGE."""
+    why = ""
+    if not path.startswith("/"):
+        why = "it does not begin with /"
+    elif not _PATH.fullmatch(path) or len(path) > 1024:
+        why = "it has characters other than letters, digits and _./:@+=-"
+    elif ".." in path.split("/") or "//" in path or path.endswith("/"):
+        why = "it is no plain path"
+    if why:
+        raise RollbuildError(
+            f"{path!r} cannot be the file of a saved VM: {why}",
+            hint="an absolute path on the container, as /state/partition1/vm/saved/compute-0-0-1",
+            exit_code=USAGE,
+        )
+    return path
+
+
 def list_vms(c: Connection, hosts: Iterable[str] | None = None) -> tuple[VirtualMachine, ...]:
     """The VMs among some hosts (None: all), in the order of their names, compute-0-0-2 before compute-0-0-10."""
     wanted = None if hosts is None else set(hosts)
@@ -99,7 +131,9 @@ def list_vms(c: Connection, hosts: Iterable[str] | None = None) -> tuple[Virtual
         disks.setdefault(row.vm, []).append(VmDisk(row.kind, row.path, row.device, row.mode, row.size_gb))
     vms = [
         VirtualMachine(
-            row.host, row.container, row.slice, row.memory, row.virt_type, row.state, tuple(disks.get(row.host, ()))
+            *(row.host, row.container, row.slice, row.memory, row.virt_type, row.state),
+            disks=tuple(disks.get(row.host, ())),
+            saved=row.saved,
         )
         for row in c.execute(select(_vms))
         if wanted is None or row.host in wanted
@@ -122,6 +156,7 @@ def add_vm(c: Connection, vm: VirtualMachine) -> VirtualMachine:
     none that can be, or its slice is taken.
     """
     vm = _checked(c, vm)
+    check_memory(vm.memory)
     if vm.host in c.execute(select(_vms.c.host)).scalars().all():
         raise RollbuildError(f'host "{vm.host}" is a VM already', hint=f"change it: rocks set host vm {vm.host}")
     c.execute(insert(_vms).values(_columns(vm)))
@@ -131,16 +166,18 @@ def add_vm(c: Connection, vm: VirtualMachine) -> VirtualMachine:
 
 
 def set_vm(c: Connection, host: str, **fields: Any) -> VirtualMachine:
-    """Change fields of a VM: container, slice, memory (MiB), virt_type, state, disks. Raises as `add_vm` does."""
+    """Change fields of a VM: container, slice, memory (MiB), virt_type, state, disks, saved. Raises as `add_vm`."""
     former = find_vm(c, host)
     vm = _checked(c, replace(former, **fields))
     if vm == former:
         return vm
+    if vm.memory != former.memory:
+        check_memory(vm.memory)
     c.execute(update(_vms).where(_vms.c.host == host).values(_columns(vm)))
     if vm.disks != former.disks:
         c.execute(delete(_disks).where(_disks.c.vm == host))
         _put_disks(c, vm)
-    if replace(vm, state=former.state) != former:
+    if replace(vm, state=former.state, saved=former.saved) != former:
         mark_changed(c, host)
     return vm
 
@@ -182,12 +219,13 @@ def check_vm(vm: VirtualMachine) -> None:
     if vm.host == vm.container:
         raise RollbuildError(f'host "{vm.host}" cannot be the container of itself', exit_code=USAGE)
     check_number(vm.slice, "the slice", 0, MAX_SLICE)
-    check_number(vm.memory, "the memory in MiB", 1, MAX_MEMORY)
     if vm.virt_type not in VIRT_TYPES:
         kinds = ", ".join(VIRT_TYPES[1:])
         raise RollbuildError(f"{vm.virt_type!r} is no virt-type", hint=f"there are {kinds}", exit_code=USAGE)
     if not _STATE.fullmatch(vm.state):
         raise RollbuildError(f"{vm.state!r} is no state of a VM", exit_code=USAGE)
+    if vm.saved:
+        check_saved(vm.saved)
     if len(vm.disks) > MAX_DISKS:
         raise RollbuildError(f"a VM has at most {MAX_DISKS} disks, not {len(vm.disks)}", exit_code=USAGE)
     devices: set[str] = set()
@@ -196,6 +234,11 @@ def check_vm(vm: VirtualMachine) -> None:
         if disk.device in devices:
             raise _no_disk(disk, "another disk of the VM is this device")
         devices.add(disk.device)
+
+
+def check_memory(memory: int) -> int:
+    """The memory, in MiB, that a VM can be given: from 64 MiB to 16 TiB. Raises RollbuildError, exit code USAGE."""
+    return check_number(memory, "the memory of a VM in MiB", MIN_MEMORY, MAX_MEMORY)
 
 
 def _put_disks(c: Connection, vm: VirtualMachine) -> None:

@@ -10,6 +10,7 @@ from rollbuild.compiler import Profile
 from rollbuild.console import Console
 from rollbuild.errors import USAGE, FindingsError, RollbuildError
 from rollbuild.findings import Finding, Severity, in_order
+from rollbuild.language import Appliance
 from rollbuild.releases import Release
 from rollbuild.workspace import Workspace
 
@@ -49,6 +50,20 @@ class Report:
         from rollbuild.checks import check_profile
 
         self.add(check_profile(profile, release, secret_names=self.secret_names))
+
+    def compile(self, workspace: Workspace, appliances: Iterable[Appliance], *, validate: bool = True) -> list[Profile]:
+        """Compile appliances and, with `validate`, check them. What cannot be compiled is a finding and left out."""
+        profiles = []
+        for appliance in appliances:
+            self.add(workspace.attribute_findings(appliance))
+            with self.collecting():
+                profiles.append(workspace.compiler.compile(workspace.target(appliance)))
+        self.add(workspace.description.findings)
+        for profile in profiles:
+            self.add(profile.findings)
+            if validate:
+                self.add_checks(profile, workspace.release)
+        return profiles
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -114,12 +129,7 @@ def make_report(console: Console, workspace: Workspace, *, strict: bool, waiver_
         from rollbuild.checks import read_waivers
 
         waivers = [waiver for file in files for waiver in read_waivers(file)]
-    return Report(
-        console,
-        strict=strict,
-        waivers=waivers,
-        secret_names=[item.name for item in workspace.declared.values() if item.type == "secret"],
-    )
+    return Report(console, strict=strict, waivers=waivers, secret_names=workspace.secret_names())
 
 
 def count_findings(findings: Iterable[Finding]) -> str:

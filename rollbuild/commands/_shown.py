@@ -1,22 +1,15 @@
 """How values, places and conditions are shown to people: secrets hidden, nothing that steers the terminal."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rollbuild.compiler import Profile
 from rollbuild.console import Console
 from rollbuild.findings import Severity
-from rollbuild.language import Guard
+from rollbuild.language import HIDDEN, Guard, is_hidden
 from rollbuild.location import Location
 from rollbuild.workspace import Workspace
 
-HIDDEN = "(hidden)"
-
-_SECRET = re.compile(
-    r"passw(?:or)?d|passphrase|secret|token|credential|private_?key|api_?key|rootpw|(?:^|_)pw(?:$|_)", re.IGNORECASE
-)
-_NO_SECRETS = frozenset(("", "yes", "no", "true", "false", "on", "off", "none", "0", "1"))
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != 9}
 
 
@@ -28,16 +21,13 @@ class Secrets:
     are_shown: bool = False
 
     def hides(self, name: str, value: str) -> bool:
-        """Whether this attribute is hidden; a value such as `yes` is not worth it."""
-        if self.are_shown or value.lower() in _NO_SECRETS:
-            return False
-        return name in self.declared or bool(_SECRET.search(name))
+        """Whether this attribute is hidden."""
+        return not self.are_shown and is_hidden(name, value, self.declared)
 
 
 def secrets_of(workspace: Workspace, *, are_shown: bool = False) -> Secrets:
     """What the rolls of a workspace declare as secret."""
-    declared = frozenset(name for name, item in workspace.declared.items() if item.type == "secret")
-    return Secrets(declared, are_shown)
+    return Secrets(workspace.secret_names(), are_shown)
 
 
 def show_value(name: str, value: str, secrets: Secrets) -> str:

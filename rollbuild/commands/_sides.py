@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rollbuild.commands._contents import Content, read_kickstart, read_profile
-from rollbuild.commands._shown import HIDDEN, Secrets, find_secrets, secrets_of
+from rollbuild.commands._shown import Secrets, find_secrets, secrets_of
 from rollbuild.compiler import Profile
 from rollbuild.errors import USAGE, FindingsError, RollbuildError
 from rollbuild.files import read_limited
-from rollbuild.language import Appliance, find_rolls
+from rollbuild.language import HIDDEN, Appliance, find_rolls
 from rollbuild.location import Location
 from rollbuild.process import Completed, run_program
 from rollbuild.workspace import DEFAULT_ROLLS, Choice, Workspace, make_workspace

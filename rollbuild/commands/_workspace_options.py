@@ -11,6 +11,16 @@ from rollbuild.workspace import DEFAULT_RELEASE
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+def attribute_options(function: _Function) -> _Function:
+    """Give a command --attrs and -A; its parameters are `attrs` and `assignments`."""
+    for option in (
+        click.option("-A", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one attribute."),
+        click.option("--attrs", multiple=True, metavar="FILE", help="Attributes: YAML, JSON or Rocks key:value lines."),
+    ):
+        function = option(function)
+    return function
+
+
 def workspace_options(function: _Function) -> _Function:
     """Give a command the options that `make_workspace` takes."""
     options = [
@@ -29,8 +39,7 @@ def workspace_options(function: _Function) -> _Function:
             show_default=True,
             help="The release to compile for.",
         ),
-        click.option("--attrs", multiple=True, metavar="FILE", help="Attributes: YAML, JSON or Rocks key:value lines."),
-        click.option("-A", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one attribute."),
+        attribute_options,
         click.option("--data", metavar="FILE", help="YAML that templates may use: hosts, networks, rolls."),
         click.option(
             "--eval",

@@ -78,17 +78,10 @@ def command(
 
 
 def _look_at(workspace: Workspace, names: Iterable[str], report: Report) -> list[Profile]:
-    profiles = []
     chosen = tuple(names) or workspace.choice.root
     appliances = workspace.chosen_appliances(tuple(names)) if chosen else workspace.appliances()
     report.add(workspace.scope_findings())
-    for appliance in appliances:
-        report.add(workspace.attribute_findings(appliance))
-        with report.collecting():
-            profile = workspace.compiler.compile(workspace.target(appliance))
-            profiles.append(profile)
-            report.add(profile.findings)
-            report.add_checks(profile, workspace.release)
+    profiles = report.compile(workspace, appliances)
     description = workspace.description
     for name in description.node_names:
         with report.collecting():

@@ -79,16 +79,7 @@ def _compile_appliances(
             hint="name one appliance",
             exit_code=USAGE,
         )
-    profiles = []
-    for appliance in appliances:
-        report.add(workspace.attribute_findings(appliance))
-        with report.collecting():
-            profiles.append(workspace.compiler.compile(workspace.target(appliance)))
-    report.add(workspace.description.findings)
-    for profile in profiles:
-        report.add(profile.findings)
-        if validate:
-            report.add_checks(profile, workspace.release)
+    profiles = report.compile(workspace, appliances, validate=validate)
     report.finish()
     if output == "-":
         report.console.data(profiles[0].text.encode())

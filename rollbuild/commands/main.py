@@ -1,16 +1,13 @@
-"""The command `rollbuild`: finds the verb, and turns whatever goes wrong into a line and an exit code."""
+"""The command `rollbuild` and its verbs."""
 
-import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 
 import click
 
 from rollbuild import __version__
 from rollbuild.commands._lazy import LazyGroup
-from rollbuild.commands._options import Session, common_options
-from rollbuild.errors import INTERRUPTED, USAGE, RollbuildError
-from rollbuild.files import explain_os_error
+from rollbuild.commands._options import common_options
+from rollbuild.commands._program import run_program
 
 # verb -> module with its `command`, and what the help says. Help and completion import none of them.
 VERBS = {
@@ -44,58 +41,4 @@ def group() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rollbuild ARGV...` (default: the process's arguments) and return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        # A file name or package summary outside the locale's characters is no reason to fail.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    session = Session()
-    try:
-        result = group.main(
-            args=None if argv is None else list(argv),
-            prog_name="rollbuild",
-            obj=session,
-            standalone_mode=False,
-        )
-    except (KeyboardInterrupt, click.Abort):
-        session.console.say("interrupted")
-        return INTERRUPTED
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return USAGE
-    except Exception as error:
-        if session.debug:
-            import traceback
-
-            session.console.say(traceback.format_exc().rstrip())
-        refusal = _explain(error)
-        session.console.print_error(refusal)
-        return refusal.exit_code
-    return result if isinstance(result, int) else 0
-
-
-def _explain(error: Exception) -> RollbuildError:
-    """What to tell a user about whatever went wrong."""
-    if isinstance(error, RollbuildError):
-        return error
-    if isinstance(error, click.UsageError):
-        command = error.ctx.command_path if error.ctx else "rollbuild"
-        return RollbuildError(error.format_message(), hint=f"see `{command} --help`", exit_code=USAGE)
-    if isinstance(error, click.ClickException):
-        return RollbuildError(error.format_message(), exit_code=error.exit_code)
-    if isinstance(error, OSError):
-        return explain_os_error(error, "cannot use", _named(error))
-    if isinstance(error, MemoryError):
-        return RollbuildError("there is not enough memory", hint="run fewer jobs at once, or on a larger machine")
-    if isinstance(error, RecursionError):
-        return RollbuildError("the input is nested too deeply", hint="--debug shows where rollbuild gave up")
-    return RollbuildError(
-        f"rollbuild itself failed: {type(error).__name__}: {error}",
-        hint="this is a fault in rollbuild; please report it with what --debug shows",
-    )
-
-
-def _named(error: OSError) -> str:
-    name = error.filename
-    if isinstance(name, bytes):
-        return name.decode("utf-8", "backslashreplace")
-    return "the system's files" if name is None else str(name)
+    return run_program(group, "rollbuild", argv)

@@ -116,13 +116,11 @@ def _run(argv: Sequence[str]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rocks-console ARGV...` (default: the process's arguments) and return its exit code."""
-    from rollbuild.commands.rocks._errors import explain
+    from rollbuild.commands._errors import explain
 
     console = Console()
     try:
         _command.main(list(sys.argv[1:] if argv is None else argv), prog_name="rocks-console", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
     except click.ClickException as problem:
         console.print_error(RollbuildError(problem.format_message(), hint=_USAGE, exit_code=USAGE))
         return USAGE

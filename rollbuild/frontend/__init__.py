@@ -18,8 +18,9 @@ from rollbuild.frontend.configuration import (
 )
 from rollbuild.frontend.directboot import installed_release, make_direct_boot
 from rollbuild.frontend.discovery import Holder, find_holder
-from rollbuild.frontend.kickstarts import KickstartMaker, kickstart_url
+from rollbuild.frontend.kickstarts import KickstartMaker
 from rollbuild.frontend.place import FrontEnd, Installer, choose_distribution, open_front_end
+from rollbuild.frontend.serviceurls import kickstart_url
 from rollbuild.frontend.serving import Listening, parse_listen, serve
 
 __all__ = [

@@ -105,7 +105,7 @@ def apply_configuration(front_end: FrontEnd, *, restart: bool = True) -> Applied
         return _apply(front_end, restart)
 
 
-def ensure_applied(front_end: FrontEnd, *, restart: bool = True) -> Applied:
+def ensure_applied(front_end: FrontEnd) -> Applied:
     """The same where anything may be stale: the database's generation, distributions, the site's own parts, or the
     files themselves; where nothing is, this only compares, which takes milliseconds."""
     generation = _read_generation(front_end)
@@ -114,7 +114,7 @@ def ensure_applied(front_end: FrontEnd, *, restart: bool = True) -> Applied:
     with _locked():
         # Whoever held the lock may have done it.
         generation = _read_generation(front_end)
-        return Applied(generation) if _is_fresh(front_end, generation) else _apply(front_end, restart)
+        return Applied(generation) if _is_fresh(front_end, generation) else _apply(front_end, restart=True)
 
 
 def apply_boot_files(front_end: FrontEnd, hosts: Collection[str]) -> Written:

@@ -10,10 +10,10 @@ from rollbuild.cluster import find_primary_interfaces, list_hosts
 from rollbuild.errors import RollbuildError
 from rollbuild.files import explained, system_path, write_atomically
 from rollbuild.frontend.authority import Trusted, check_options, read_trusted, uses_tls
-from rollbuild.frontend.kickstarts import kickstart_url
 from rollbuild.frontend.netboot import TREE, publish_distributions
 from rollbuild.frontend.place import FrontEnd, Installer, choose_distribution
 from rollbuild.frontend.record import make_folders
+from rollbuild.frontend.serviceurls import kickstart_url
 from rollbuild.frontend.site import FRONT_END, read_site
 from rollbuild.frontend.snapshot import read_snapshot
 from rollbuild.images import append_to_initrd

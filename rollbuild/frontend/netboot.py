@@ -13,8 +13,8 @@ from rollbuild.files import read_limited, system_path
 from rollbuild.findings import Finding, Severity, warning
 from rollbuild.frontend.authority import CODE, Trusted, check_options, read_trusted, uses_tls
 from rollbuild.frontend.dhcp import DEFAULT_LOADERS, Reservation
-from rollbuild.frontend.kickstarts import kickstart_url
 from rollbuild.frontend.place import FrontEnd, Installer, choose_distribution
+from rollbuild.frontend.serviceurls import kickstart_url
 from rollbuild.frontend.site import FRONT_END, Site, find_front_end
 from rollbuild.frontend.snapshot import Snapshot
 from rollbuild.media import (

@@ -1,13 +1,10 @@
 """What templates of nodes may know of the cluster: `hosts` and `networks`, as docs/examples/data.yaml has them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rollbuild.cluster import Host, Interface, Network, list_hosts, list_interfaces, list_networks
+from rollbuild.cluster import Host, Interface, Network
 from rollbuild.language import AttributeSet
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 PRIMARY_NETWORK = "private"
 HARDWARE = ("sockets", "cores", "threads", "memory", "gpus")
@@ -16,17 +13,14 @@ HARDWARE = ("sockets", "cores", "threads", "memory", "gpus")
 _SCOPES = ("host", "rack", "appliance", "os", "global")
 
 
-def read_template_data(connection: "Connection", attributes: AttributeSet) -> dict[str, Any]:
+def describe_cluster(
+    hosts: Iterable[Host], interfaces: Iterable[Interface], networks: Iterable[Network], attributes: AttributeSet
+) -> dict[str, Any]:
     """The data of all hosts and networks; `attributes` may say what their machines have."""
     return {
-        "networks": describe_networks(list_networks(connection)),
-        "hosts": describe_hosts(list_hosts(connection), list_interfaces(connection), attributes),
+        "networks": [_describe_network(network) for network in networks],
+        "hosts": describe_hosts(hosts, interfaces, attributes),
     }
-
-
-def describe_networks(networks: Iterable[Network]) -> list[Mapping[str, Any]]:
-    """An entry for each network."""
-    return [_describe_network(network) for network in networks]
 
 
 def describe_hosts(

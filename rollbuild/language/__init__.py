@@ -27,6 +27,7 @@ from rollbuild.language.elements import (
     Template,
 )
 from rollbuild.language.graph import HEAD, TAIL, Appliance, Edge, Graph, Order, read_graph
+from rollbuild.language.hiding import HIDDEN, is_hidden, is_secret_name
 from rollbuild.language.names import did_you_mean, is_node_name
 from rollbuild.language.nodes import read_fragment, read_node
 from rollbuild.language.plain_yaml import Mapping as YamlMapping
@@ -35,12 +36,14 @@ from rollbuild.language.plain_yaml import Scalar as YamlScalar
 from rollbuild.language.plain_yaml import Sequence as YamlSequence
 from rollbuild.language.plain_yaml import read_yaml
 from rollbuild.language.roll import DEFAULT_PRIORITY, Roll, find_rolls
-from rollbuild.language.source import Document, Element, Piece, Text, parse_document, read_document
+from rollbuild.language.source import parse_document, read_document
+from rollbuild.language.xmltree import Document, Element, Piece, Text
 
 __all__ = [
     "ALWAYS",
     "DEFAULT_PRIORITY",
     "HEAD",
+    "HIDDEN",
     "TAIL",
     "Appliance",
     "Attribute",
@@ -81,7 +84,9 @@ __all__ = [
     "did_you_mean",
     "find_rolls",
     "is_entity_name",
+    "is_hidden",
     "is_node_name",
+    "is_secret_name",
     "parse_assignment",
     "parse_document",
     "read_attributes",

@@ -12,7 +12,8 @@ from rollbuild.findings import Finding, error, note, warning
 from rollbuild.language.elements import Node, NodeFile
 from rollbuild.language.graph import Appliance, Graph, read_graph
 from rollbuild.language.names import did_you_mean, is_node_name
-from rollbuild.language.nodes import Includes, read_node
+from rollbuild.language.nodeparts import Includes
+from rollbuild.language.nodes import read_node
 from rollbuild.language.roll import Roll
 from rollbuild.language.source import FILE_LIMIT, read_document
 from rollbuild.location import Location
@@ -37,7 +38,6 @@ class Description:
 
     rolls: tuple[Roll, ...]
     graph: Graph
-    graph_name: str
     overlay: str
     _candidates: dict[str, list[_Candidate]]
     _nodes: dict[str, Node] = field(default_factory=dict)
@@ -180,7 +180,7 @@ def read_description(
         for name, path in _xml_files(roll.folders("nodes", overlay), None, ".xml.in"):
             if name not in candidates:
                 candidates[name] = [_Candidate(path, roll, False)]
-    description = Description(tuple(rolls), joined, graph, overlay, candidates)
+    description = Description(tuple(rolls), joined, overlay, candidates)
     description._findings += [*findings, *_check_site_nodes(description, candidates), *_check_appliances(description)]
     if not files and (graph != "default" or not candidates):
         known = sorted({name for roll in rolls for name in roll.graph_names()})

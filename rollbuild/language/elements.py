@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rollbuild.findings import Finding
 from rollbuild.language.conditions import Guard
-from rollbuild.language.source import Text
+from rollbuild.language.xmltree import Text
 from rollbuild.location import Location
 
 

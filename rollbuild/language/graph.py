@@ -7,7 +7,7 @@ from rollbuild.errors import RollbuildError
 from rollbuild.findings import Finding, error, warning
 from rollbuild.language.conditions import ALWAYS, ConditionError, Guard, make_guard
 from rollbuild.language.names import did_you_mean, is_node_name
-from rollbuild.language.source import Document, Element, Text
+from rollbuild.language.xmltree import Document, Element, Text
 from rollbuild.location import Location
 
 HEAD = "HEAD"

@@ -1,129 +1,25 @@
-"""XML source: text, elements and attribute references, each with its true line and column.
+"""XML source: what a file must be before its elements are read.
 
 lxml decides whether a file is well-formed XML. Its tree does not keep columns, nor the lines of text behind
 comments, so the elements are built from a scan of the same text, which is unambiguous once it is well-formed.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from lxml import etree
 
 from rollbuild.errors import RollbuildError
 from rollbuild.files import read_limited
 from rollbuild.findings import Finding, warning
+from rollbuild.language.scanning import build_tree, place_at, referred_names
+from rollbuild.language.xmltree import Document, Element, Piece, Text
 from rollbuild.location import Location
 
 FILE_LIMIT = 16 * 1024 * 1024
 """Bytes of one XML file; real node files are below 100 kB."""
-ELEMENT_LIMIT = 200_000
 
-_PREDEFINED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _DECLARATION = re.compile(r"\A\s*<\?xml\b[^>]*\?>")
-_REFERENCE = re.compile(r"&(?:#(?:x([0-9A-Fa-f]+)|([0-9]+))|([^\W\d][\w.-]*));")
-_TOKEN = re.compile(
-    r"<!--.*?-->"
-    r"|<!\[CDATA\[(?P<cdata>.*?)\]\]>"
-    r"|<\?.*?\?>"
-    r"|</(?P<end>[^\s>]+)\s*>"
-    r"|<(?P<start>[^\s/>!?]+)(?P<attributes>(?:\s+[^\s=/>]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*)\s*(?P<empty>/?)>",
-    re.DOTALL,
-)
-_ATTRIBUTE = re.compile(r"([^\s=]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 _OPAQUE = (("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>"))
-_BLANKS = str.maketrans({"\n": " ", "\t": " "})
-
-
-class Piece(NamedTuple):
-    """A stretch of text at a place; a reference piece holds the name of an attribute."""
-
-    text: str
-    line: int
-    column: int
-    is_reference: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Literals and attribute references of one file, in order."""
-
-    file: str
-    pieces: tuple[Piece, ...] = ()
-
-    @property
-    def references(self) -> tuple[tuple[str, Location], ...]:
-        """The attributes it refers to, each with its place."""
-        return tuple((p.text, Location(self.file, p.line, p.column)) for p in self.pieces if p.is_reference)
-
-    @property
-    def literal(self) -> str | None:
-        """Its text when it refers to no attribute."""
-        if any(piece.is_reference for piece in self.pieces):
-            return None
-        return "".join(piece.text for piece in self.pieces)
-
-    @property
-    def is_blank(self) -> bool:
-        """Nothing but white space."""
-        return not any(piece.is_reference or piece.text.strip() for piece in self.pieces)
-
-    def expand(self, lookup: Callable[[str], str]) -> str:
-        """Its text with every reference looked up."""
-        return "".join(lookup(p.text) if p.is_reference else p.text for p in self.pieces)
-
-    def expand_lines(self, lookup: Callable[[str], str]) -> list[tuple[str, int]]:
-        """Its lines, without line ends, each with the line of the file that it starts on."""
-        lines: list[tuple[str, int]] = []
-        current: list[str] = []
-        started = 0
-        for piece in self.pieces:
-            text = lookup(piece.text) if piece.is_reference else piece.text
-            line = piece.line
-            if not any(current):
-                started = line
-            first, *rest = text.split("\n")
-            current.append(first)
-            for part in rest:
-                lines.append(("".join(current), started))
-                if not piece.is_reference:
-                    line += 1
-                current = [part]
-                started = line
-        if current:
-            lines.append(("".join(current), started))
-        return lines
-
-
-@dataclass(frozen=True, slots=True)
-class Element:
-    """An element of a file; `content` holds its texts and elements in order, without comments."""
-
-    tag: str
-    location: Location
-    attributes: Mapping[str, Text]
-    content: tuple["Text | Element", ...]
-
-    @property
-    def elements(self) -> Iterator["Element"]:
-        """Its child elements."""
-        return (item for item in self.content if isinstance(item, Element))
-
-    @property
-    def text(self) -> Text:
-        """All of its own text, that of child elements left out."""
-        pieces = [p for item in self.content if isinstance(item, Text) for p in item.pieces]
-        return Text(self.location.file, tuple(pieces))
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A file that was read."""
-
-    root: Element
-    cdata_references: tuple[tuple[str, Location], ...] = ()
-    findings: tuple[Finding, ...] = ()
 
 
 def read_document(path: str) -> Document:
@@ -145,7 +41,7 @@ def parse_document(text: str, file: str, findings: tuple[Finding, ...] = ()) -> 
         text = re.sub(r"[^\n]", " ", declaration[0]) + text[declaration.end() :]
     _refuse_doctype(text, file)
     _check_well_formed(text, file)
-    root, cdata_references = _build(text, file)
+    root, cdata_references = build_tree(text, file)
     return Document(root, cdata_references, findings)
 
 
@@ -209,14 +105,10 @@ def _refuse_doctype(text: str, file: str) -> None:
     if at >= 0:
         raise RollbuildError(
             "a DOCTYPE is not allowed in node and graph files",
-            location=_place(text, file, at),
+            location=place_at(text, file, at),
             hint="remove it: attributes such as &hostname; need no declaration",
             code="XML",
         )
-
-
-def _place(text: str, file: str, offset: int) -> Location:
-    return Location(file, text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
 
 
 _HINTS = (
@@ -231,9 +123,8 @@ _HINTS = (
 
 
 def _check_well_formed(text: str, file: str) -> None:
-    names = {match[3] for match in _REFERENCE.finditer(text) if match[3]} - _PREDEFINED.keys()
     # One declaration for every attribute referred to: an undefined one must not stop the parse.
-    header = "".join(f'<!ENTITY {name} "">' for name in sorted(names))
+    header = "".join(f'<!ENTITY {name} "">' for name in sorted(referred_names(text)))
     header = f"<!DOCTYPE x [{header}]>" if header else ""
     try:
         parser = etree.XMLParser(
@@ -257,135 +148,3 @@ def _check_well_formed(text: str, file: str) -> None:
         raise RollbuildError(
             f"not well-formed XML: {message}", location=Location(file, line, column), hint=hint, code="XML"
         ) from None
-
-
-class _Builder:
-    """Elements out of the tokens of well-formed text."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.open: list[tuple[str, Location, dict[str, Text], list[Text | Element]]] = []
-        self.pieces: list[Piece] = []
-        self.cdata_references: list[tuple[str, Location]] = []
-        self.root: Element | None = None
-        self.count = 0
-
-    def start(self, tag: str, location: Location, attributes: dict[str, Text]) -> None:
-        self.count += 1
-        if self.count > ELEMENT_LIMIT:
-            raise RollbuildError(f"more than {ELEMENT_LIMIT} elements in one file", location=location, code="XML")
-        self._close_text()
-        self.open.append((tag, location, attributes, []))
-
-    def end(self) -> None:
-        self._close_text()
-        tag, location, attributes, content = self.open.pop()
-        element = Element(tag, location, attributes, tuple(content))
-        if self.open:
-            self.open[-1][3].append(element)
-        else:
-            self.root = element
-
-    def _close_text(self) -> None:
-        if self.pieces:
-            if self.open:
-                self.open[-1][3].append(Text(self.file, tuple(self.pieces)))
-            self.pieces = []
-
-
-def _build(text: str, file: str) -> tuple[Element, tuple[tuple[str, Location], ...]]:
-    builder = _Builder(file)
-    line = 1
-    line_start = 0
-    done = 0
-    for token in _TOKEN.finditer(text):
-        start, end = token.span()
-        if start > done:
-            builder.pieces += _pieces(text[done:start], line, done - line_start + 1)
-            line, line_start = _advance(text, done, start, line, line_start)
-        kind = token.lastgroup
-        if kind == "empty":
-            tag, raw, empty = token.group("start", "attributes", "empty")
-            attributes = _attributes(token, file, line, line_start) if raw else {}
-            builder.start(tag, Location(file, line, start - line_start + 1), attributes)
-            if empty:
-                builder.end()
-        elif kind == "end":
-            builder.end()
-        elif kind == "cdata":
-            _add_cdata(builder, token["cdata"], line, start - line_start + 1 + len("<![CDATA["))
-        done = end
-        line, line_start = _advance(text, start, done, line, line_start)
-    if builder.root is None:
-        raise RollbuildError("not well-formed XML: no element found", location=Location(file, 1))
-    return builder.root, tuple(builder.cdata_references)
-
-
-def _advance(text: str, start: int, end: int, line: int, line_start: int) -> tuple[int, int]:
-    newlines = text.count("\n", start, end)
-    if newlines:
-        return line + newlines, text.rfind("\n", start, end) + 1
-    return line, line_start
-
-
-def _add_cdata(builder: _Builder, data: str, line: int, column: int) -> None:
-    if not data:
-        return
-    builder.pieces.append(Piece(data, line, column))
-    if "&" in data:
-        for match in _REFERENCE.finditer(data):
-            if match[3] and match[3] not in _PREDEFINED:
-                place = _place(data, builder.file, match.start())
-                first = column if place.line == 1 else 1
-                location = Location(builder.file, line + place.line - 1, place.column + first - 1)
-                builder.cdata_references.append((match[3], location))
-
-
-def _attributes(token: re.Match[str], file: str, line: int, line_start: int) -> dict[str, Text]:
-    raw = token["attributes"]
-    offset = token.start("attributes")
-    text = token.string
-    attributes = {}
-    for match in _ATTRIBUTE.finditer(raw):
-        group = 2 if match[2] is not None else 3
-        start = offset + match.start(group)
-        at_line, at_start = _advance(text, token.start(), start, line, line_start)
-        pieces = _pieces(match[group], at_line, start - at_start + 1, _BLANKS)
-        attributes[match[1]] = Text(file, tuple(pieces))
-    return attributes
-
-
-def _pieces(raw: str, line: int, column: int, blanks: Mapping[int, str] | None = None) -> list[Piece]:
-    """Raw character data as pieces: escapes replaced, references to attributes kept apart.
-
-    `blanks` translates what stands there itself, but not what character references give.
-    """
-    if "&" not in raw:
-        return [Piece(raw.translate(blanks) if blanks else raw, line, column)]
-    pieces: list[Piece] = []
-    literal: list[str] = []
-    started = (line, column)
-    done = 0
-    for match in _REFERENCE.finditer(raw):
-        before = raw[done : match.start()]
-        literal.append(before.translate(blanks) if blanks else before)
-        newlines = before.count("\n")
-        line += newlines
-        column = len(before) - before.rfind("\n") if newlines else column + len(before)
-        done = match.end()
-        name = match[3]
-        character = _PREDEFINED.get(name, "") if name else chr(int(match[1], 16) if match[1] else int(match[2]))
-        if character and character != "\n":
-            literal.append(character)
-            column += len(match[0])
-            continue
-        if text := "".join(literal):
-            pieces.append(Piece(text, *started))
-        literal = []
-        pieces.append(Piece(character or name, line, column, not character))
-        column += len(match[0])
-        started = (line, column)
-    literal.append(raw[done:].translate(blanks) if blanks else raw[done:])
-    if text := "".join(literal):
-        pieces.append(Piece(text, *started))
-    return pieces

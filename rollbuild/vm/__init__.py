@@ -1,6 +1,7 @@
 """Virtual machines: what containers are asked to do, and how a machine lives."""
 
 from rollbuild.vm.adding import WantedVm, add, find_roomiest
+from rollbuild.vm.changing import tell_changes, tell_next_start
 from rollbuild.vm.documents import domain_document
 from rollbuild.vm.driver import Driver
 from rollbuild.vm.drivers import DEFAULTS, ContainerSettings, make_driver, read_settings
@@ -61,5 +62,7 @@ __all__ = [
     "save",
     "start",
     "stop",
+    "tell_changes",
+    "tell_next_start",
     "xl_file",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollbuild.cluster import (
+    ADDED,
     Interface,
     VirtualMachine,
     VmDisk,
@@ -26,8 +27,9 @@ from rollbuild.cluster import (
 )
 from rollbuild.errors import UNREACHABLE, USAGE, RollbuildError
 from rollbuild.vm.drivers import ContainerSettings
-from rollbuild.vm.machines import ADDED, Workplace, check_own_disks, many_settings
+from rollbuild.vm.machines import Workplace, check_own_disks, many_settings
 from rollbuild.vm.parallel import MOST_CONTAINERS
+from rollbuild.vm.room import xen_memory
 from rollbuild.vm.values import DomainState, VirtType
 
 if TYPE_CHECKING:
@@ -132,18 +134,24 @@ def _add_interfaces(
         add_interface(c, Interface(name, f"eth{number}", mac, address, network, vlan=vlan))
 
 
-def find_roomiest(workplace: Workplace, containers: Sequence[str], memory: int) -> tuple[str, tuple[str, ...]]:
+def find_roomiest(
+    workplace: Workplace, containers: Sequence[str], memory: int, cpus: int = 1
+) -> tuple[str, tuple[str, ...]]:
     """The container with the most memory free, less that of its VMs which are off; and why others were not asked.
 
-    Raises RollbuildError where none has `memory` MiB, UNREACHABLE where none answers.
+    Raises RollbuildError where none has room for a VM of `memory` MiB and so many processors, UNREACHABLE where none
+    answers.
     """
     if not containers:
         raise RollbuildError("there is no VM container", hint="insert-ethers --membership='VM Container' inserts one")
     with workplace.reading() as c:
         settings = many_settings(c, containers)
+        processors = {host.name: host.cpus for host in list_hosts(c)}
         promised: dict[str, dict[str, int]] = {}
         for vm in list_vms(c):
-            promised.setdefault(vm.container, {})[vm.host] = vm.memory
+            if vm.container in settings:
+                need = _need(settings[vm.container], vm.memory, processors[vm.host], vm.virt_type)
+                promised.setdefault(vm.container, {})[vm.host] = need
 
     def ask(container: str) -> int | RollbuildError:
         driver = workplace.make_driver(settings[container])
@@ -164,13 +172,18 @@ def find_roomiest(workplace: Workplace, containers: Sequence[str], memory: int) 
         raise RollbuildError("no VM container answers: " + "; ".join(problems), hint=first.hint, exit_code=UNREACHABLE)
     # The first of those that have as much.
     best = max(rooms, key=lambda name: rooms[name])
-    if rooms[best] < memory:
+    if rooms[best] < (need := _need(settings[best], memory, cpus)):
+        besides = f"; Xen needs {need - memory} MiB more for it" if rooms[best] >= memory else ""
         shown = ", ".join(f"{name} {max(room, 0)} MiB" for name, room in rooms.items())
         raise RollbuildError(
-            f"no VM container has {memory} MiB free: {shown}",
+            f"no VM container has {memory} MiB free: {shown}{besides}",
             hint="VMs that are off count too; give it less (mem=), or name a container to add it all the same",
         )
     return best, problems
+
+
+def _need(settings: ContainerSettings, memory: int, cpus: int, virt_type: str = "") -> int:
+    return xen_memory(memory, cpus, virt_type or settings.virt_type) if settings.is_xen else memory
 
 
 def _off(memory: Mapping[str, int], states: Mapping[str, DomainState]) -> int:

@@ -26,6 +26,7 @@ def domain_document(guest: Guest, install: BootPlace | None = None) -> bytes:
     kind = "xen" if is_xen else ("qemu" if guest.is_emulated else "kvm")
     domain = etree.Element("domain", type=kind)
     _add(domain, "name", guest.name)
+    _add(domain, "uuid", str(guest.uuid))
     _add(domain, "memory", str(guest.memory), unit="MiB")
     _add(domain, "vcpu", str(guest.cpus))
     if is_xen and guest.virt_type is not VirtType.HVM and install is None:
@@ -37,7 +38,7 @@ def domain_document(guest: Guest, install: BootPlace | None = None) -> bytes:
             _add(features, name)
     if not is_xen and not guest.is_emulated:
         _add(domain, "cpu", mode="host-passthrough")
-    if guest.virt_type is VirtType.PVH and guest.is_emulated:
+    if guest.virt_type in (VirtType.PVH, VirtType.HVM) and guest.is_emulated:
         clock = _add(domain, "clock", offset="utc")
         _add(clock, "timer", name="tsc", mode="native")
     else:

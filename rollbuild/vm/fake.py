@@ -164,14 +164,16 @@ class FakeDriver:
     def save(self, name: str, path: str) -> None:
         with self._step("save") as data:
             domain = self._domain(data, name)
-            data["disks"][path] = {"size": domain["memory"], "content": json.dumps(domain)}
+            data["disks"][path] = {"size": domain["memory"], "content": json.dumps({"name": name, **domain})}
             self._turn_off(data, name)
 
     def restore(self, name: str, path: str) -> None:
         with self._step("restore") as data:
             if path not in data["disks"]:
                 raise RollbuildError(f"libvirt on {self.container} refused `restore`: no {path}")
-            data["domains"][name] = json.loads(data["disks"][path]["content"])
+            domain = json.loads(data["disks"][path]["content"])
+            # As libvirt does: whichever machine is in the file goes on.
+            data["domains"][domain.pop("name")] = domain
 
     def remove(self, name: str, disks: Sequence[GuestDisk] = ()) -> None:
         with self._step("remove_domain") as data:

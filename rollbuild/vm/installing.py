@@ -4,20 +4,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from rollbuild.cluster import make_url_token, set_boot, set_vm
+from rollbuild.cluster import ADDED, make_url_token, set_boot, set_vm
 from rollbuild.errors import BUSY, UNREACHABLE, RollbuildError
 from rollbuild.vm.driver import Driver
 from rollbuild.vm.machines import (
-    ADDED,
     INSTALLING,
     RUNNING,
     SAVED,
+    UNKNOWN,
     Machine,
     Workplace,
+    drop_state,
     held,
     settle,
     show_time,
 )
+from rollbuild.vm.marks import and_tidied
 from rollbuild.vm.parallel import Crew, Report, Result, each
 from rollbuild.vm.room import Room
 from rollbuild.vm.values import DomainState, VirtType
@@ -80,7 +82,7 @@ def create(
                 if crew.is_stopped or driver is None:
                     return
                 try:
-                    report = _install(workplace, driver, machine, virt_type)
+                    report = and_tidied(workplace, machine.name, _install(workplace, driver, machine, virt_type))
                     crew.hand_in(Result(machine.name, container, report.lines, report.news))
                 except RollbuildError as problem:
                     crew.hand_in(Result(machine.name, container, error=problem))
@@ -100,40 +102,50 @@ def _check_create(driver: Driver, machine: Machine, state: DomainState, *, is_fo
         )
     if is_forced:
         return
-    if machine.vm.state == INSTALLING and machine.installs:
-        return
     if is_installed(machine):
         raise RollbuildError(
             f"{name} is installed already: its disk would be overwritten",
             hint=f"start it: rocks start host vm {name}; or lose what is on it: rocks create host vm {name} force=yes",
         )
-    _check_leftover(driver, machine)
+    if machine.vm.state != INSTALLING:
+        _check_leftover(driver, machine)
 
 
 def _check_leftover(driver: Driver, machine: Machine) -> None:
     """Raises RollbuildError for disks that are there before the machine ever was."""
     there = set(machine.disks) - set(driver.missing_disks(machine.disks))
-    if there:
-        paths = ", ".join(sorted(disk.path for disk in there))
+    if not there:
+        return
+    name, paths = machine.name, ", ".join(sorted(disk.path for disk in there))
+    if machine.vm.state == UNKNOWN:
+        first = f"rocks set host boot {name} action=os, then " if machine.installs else ""
         raise RollbuildError(
-            f"{machine.container} has a disk that {machine.name} would overwrite: {paths}",
-            hint=f"is it that of a VM which was removed? rocks create host vm {machine.name} force=yes overwrites it",
+            f"it is not known whether {name} is installed, and its disk on {machine.container} would be overwritten: "
+            f"{paths}",
+            hint=f"start it from its disk: {first}rocks start host vm {name}; or lose what is on it: "
+            f"rocks create host vm {name} force=yes",
         )
+    raise RollbuildError(
+        f"{machine.container} has a disk that {name} would overwrite: {paths}",
+        hint=f"is it that of a VM which was removed? rocks create host vm {name} force=yes overwrites it",
+    )
 
 
 def is_installed(machine: Machine) -> bool:
     """Whether the database knows that it has a system on its disk."""
-    return machine.vm.state not in ("", ADDED) and not (machine.vm.state == INSTALLING and machine.installs)
+    if machine.vm.state == INSTALLING:
+        return machine.is_reported or not machine.installs
+    return machine.vm.state not in (UNKNOWN, ADDED)
 
 
 def _install(workplace: Workplace, driver: Driver, machine: Machine, virt_type: VirtType) -> Report:
     """Have it install itself. What is intended is in the database before the container is asked for anything."""
-    if machine.vm.state == SAVED:
-        driver.remove_disks((machine.saved_state,))
+    if machine.vm.state in (SAVED, UNKNOWN):
+        drop_state(workplace, driver, machine)
     with workplace.writing() as c:
         set_boot(c, machine.name, "install")
         kind = "hvm" if virt_type is VirtType.KVM else str(virt_type)
-        vm = set_vm(c, machine.name, state=INSTALLING, virt_type=kind)
+        vm = set_vm(c, machine.name, state=INSTALLING, virt_type=kind, saved="")
         token = make_url_token(c, machine.name, workplace.clock())
     machine = replace(machine, vm=vm)
     installer = workplace.make_installer(machine.name, token, virt_type)
@@ -152,7 +164,8 @@ def start(workplace: Workplace, machines: Sequence[tuple[str, str]], *, is_force
     def work(name: str, container: str) -> Report:
         with held(name):
             machine = workplace.read(name)
-            return start_one(workplace, workplace.make_driver(machine.settings), machine, is_forced=is_forced)
+            report = start_one(workplace, workplace.make_driver(machine.settings), machine, is_forced=is_forced)
+            return and_tidied(workplace, name, report)
 
     return each(machines, work)
 
@@ -172,13 +185,13 @@ def start_one(workplace: Workplace, driver: Driver, machine: Machine, *, is_forc
                 hint=f"let it go on: rocks restore host vm {name}; or lose what it had in memory: "
                 f"rocks start host vm {name} force=yes",
             )
-        driver.remove_disks((machine.saved_state,))
+        drop_state(workplace, driver, machine)
     if machine.host.held:
         raise RollbuildError(
             f"{name} is held: {machine.host.held}", hint=f"when it may install again: rocks create host vm {name}"
         )
     if machine.installs:
-        if machine.vm.state in ("", ADDED) and not is_forced:
+        if machine.vm.state in (UNKNOWN, ADDED) and not is_forced:
             _check_leftover(driver, machine)
         workplace.make_installer(name, _UNUSED, virt_type)
         room = Room(driver)

@@ -9,13 +9,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from rollbuild.cluster import (
+    INSTALLED,
     Host,
     Interface,
     VirtualMachine,
     VmDisk,
     find_host,
+    find_ordered,
     find_vm,
-    installing_since,
     list_interfaces,
     list_vms,
     resolve_attributes,
@@ -31,8 +32,8 @@ from rollbuild.vm.values import DomainState, Guest, GuestDisk, GuestInterface, I
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-ADDED, INSTALLING, RUNNING, STOPPED, SAVED = "added", "installing", "running", "stopped", "saved"
-"""What was last intended with a VM; "" where nothing is known of it, as after `rocks load`."""
+UNKNOWN, INSTALLING, RUNNING, STOPPED, SAVED = "", "installing", "running", "stopped", "saved"
+"""What was last intended with a VM, beside ADDED; UNKNOWN after `rocks load`, `rocks import`, `rocks set host vm`."""
 
 _LOCKS = "/run/rollbuild"
 _GB = 10**9
@@ -49,6 +50,8 @@ class Machine:
     settings: ContainerSettings
     since: float = 0.0
     """When its install was ordered, in seconds since 1970; 0 for never."""
+    is_reported: bool = False
+    """Whether it told that its last install came to its end; another may be ordered since."""
 
     @property
     def name(self) -> str:
@@ -64,17 +67,26 @@ class Machine:
 
     @property
     def saved_state(self) -> GuestDisk:
-        """Where its memory is kept while it is saved: beside its first disk of a file."""
+        """Where its memory is kept while it is saved."""
+        return self.state_file(self.vm.saved)
+
+    def state_file(self, path: str = "") -> GuestDisk:
+        """Where its memory would be kept; without a path beside its first disk of a file."""
         folder = next(
             (str(PurePosixPath(disk.path).parent) for disk in self.vm.disks if disk.kind == "file"),
             self.settings.disk_folder,
         )
-        return GuestDisk(f"{folder}/{self.name}.saved", "saved", self.vm.memory << 20)
+        return GuestDisk(path or f"{folder}/{self.name}.saved", "saved", self.vm.memory << 20)
 
     @property
     def installs(self) -> bool:
         """Whether it is to install when it starts."""
         return self.host.boot_action == "install"
+
+    @property
+    def may_be_installing(self) -> bool:
+        """Whether it installs when it is on; of one of which nothing is known this cannot be told."""
+        return self.installs and self.vm.state in (INSTALLING, UNKNOWN)
 
     def guest(self, virt_type: VirtType) -> Guest:
         """The machine as its container is told of it."""
@@ -112,8 +124,26 @@ def disks_of_others(c: "Connection", vm: VirtualMachine) -> dict[str, str]:
     }
 
 
+def disk_paths(vm: VirtualMachine) -> dict[str, VmDisk]:
+    """The disks of a VM by their paths on its container."""
+    return {_guest_disk(disk).path: disk for disk in vm.disks}
+
+
+def files_there(c: "Connection", container: str) -> dict[str, str]:
+    """Path -> VM, for the disks and saved states that VMs of a container have by this database."""
+    found: dict[str, str] = {}
+    for vm in list_vms(c):
+        if vm.container == container:
+            found.update(dict.fromkeys(disk_paths(vm), vm.host))
+            if vm.saved:
+                found[vm.saved] = vm.host
+    return found
+
+
 def check_own_disks(c: "Connection", vm: VirtualMachine) -> None:
-    """Raises RollbuildError for a disk that is another VM's: each would overwrite what the other has."""
+    """Raises RollbuildError for a disk or saved state that is another VM's: one would overwrite what the other has."""
+    if vm.saved and is_used_otherwise(c, vm, vm.saved):
+        raise RollbuildError(f"{vm.saved} on {vm.container} is a disk, or of another VM: no saved state of {vm.host}")
     for path, other in disks_of_others(c, vm).items():
         raise RollbuildError(
             f"{path} on {vm.container} is the disk of {other}, and cannot be that of {vm.host} too",
@@ -149,23 +179,24 @@ class Workplace:
         known = wanted or machine.settings.virt_type or not machine.settings.is_xen
         return machine.settings.choose_virt_type(wanted, "" if known else self.find_release(machine.name))
 
-    def note(self, machine: Machine, state: str) -> Machine:
-        """Keep what is intended with it."""
-        if machine.vm.state == state:
+    def note(self, machine: Machine, state: str, saved: str = "") -> Machine:
+        """Keep what is intended with it, and the file that has what is in its memory while it is saved."""
+        if (machine.vm.state, machine.vm.saved) == (state, saved):
             return machine
         with self.recording() as c:
-            return replace(machine, vm=set_vm(c, machine.name, state=state))
+            return replace(machine, vm=set_vm(c, machine.name, state=state, saved=saved))
 
 
 def read_machine(c: "Connection", name: str) -> Machine:
     """Raises RollbuildError for a host that is no VM, and for attributes of its container that cannot be."""
-    vm = find_vm(c, name)
+    vm, install = find_vm(c, name), find_ordered(c, name)
     return Machine(
         find_host(c, name),
         vm,
         list_interfaces(c, (name,)),
         container_settings(c, vm.container),
-        installing_since(c, name),
+        install.created if install else 0.0,
+        is_reported=install is not None and install.state == INSTALLED,
     )
 
 
@@ -198,14 +229,35 @@ def held(name: str) -> Iterator[None]:
         raise
 
 
+def drop_state(workplace: Workplace, driver: Driver, machine: Machine) -> None:
+    """Remove its saved state from its container, unless that is a disk, or another one's, by this database."""
+    with workplace.reading() as c:
+        if is_used_otherwise(c, machine.vm, machine.saved_state.path):
+            return
+    driver.remove_disks((machine.saved_state,))
+
+
+def is_used_otherwise(c: "Connection", vm: VirtualMachine, path: str) -> bool:
+    """Whether a path on a VM's container is that of a disk, or of another VM's saved state."""
+    return any(
+        path in disk_paths(other) or (other.host != vm.host and other.saved == path)
+        for other in list_vms(c)
+        if other.container == vm.container
+    )
+
+
 def settle(workplace: Workplace, driver: Driver, machine: Machine, state: DomainState) -> Machine:
-    """Bring a command that was cut off to its end, as far as it can be seen.
+    """Bring a command that was cut off to its end, and learn what was not known, as far as it can be seen.
 
     A machine that runs has no saved state, whatever is in a file: it would bring back what its disk is not any more.
     """
-    if machine.vm.state == SAVED and state.is_on:
-        driver.remove_disks((machine.saved_state,))
+    # One that is to install stays unknown: that it runs does not tell whether its disk is to be kept.
+    is_unknown = machine.vm.state == UNKNOWN and not machine.installs
+    if state.is_on and (machine.vm.state == SAVED or is_unknown):
+        drop_state(workplace, driver, machine)
         return workplace.note(machine, RUNNING)
+    if is_unknown and not driver.missing_disks((machine.saved_state,)):
+        return workplace.note(machine, SAVED, machine.saved_state.path)
     return machine
 
 

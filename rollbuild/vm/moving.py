@@ -1,16 +1,13 @@
 """Moving machines to other containers: cold, with what they have in memory and on their disks."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import PurePosixPath
 
-from rollbuild.cluster import VmDisk, next_slice, set_vm
+from rollbuild.cluster import VmDisk, check_saved, next_slice, set_vm
 from rollbuild.errors import RollbuildError
-from rollbuild.files import read_limited, system_path, write_atomically
 from rollbuild.vm.driver import Driver
 from rollbuild.vm.machines import (
-    INSTALLING,
     SAVED,
     Machine,
     Workplace,
@@ -20,36 +17,50 @@ from rollbuild.vm.machines import (
     held,
     settle,
 )
+from rollbuild.vm.marks import Mark, copying, find_mark, macs_of, tidy_moves
 from rollbuild.vm.parallel import Report, Result, each
 from rollbuild.vm.room import Room
-from rollbuild.vm.running import restore_one, save_one
+from rollbuild.vm.running import check_no_others, restore_one, save_one
 from rollbuild.vm.values import DomainState, GuestDisk
-
-_STAGE = "/var/lib/rollbuild/moving"
-_MARK_LIMIT = 64 * 1024
 
 
 def move(
-    workplace: Workplace, machine: tuple[str, str], to: str, *, overcommits: bool = False, is_forced: bool = False
+    workplace: Workplace,
+    machine: tuple[str, str],
+    to: str,
+    file: str = "",
+    *,
+    overcommits: bool = False,
+    is_forced: bool = False,
 ) -> Iterator[Result]:
     """Move a machine, given as (name, container), to another container.
 
     One that runs is saved, and goes on there. The database names the new container only when all is there, and the
-    disks on the old one are removed after that: at any moment one whole machine is where the database says.
+    disks on the old one are removed after that: at any moment one whole machine is where the database says. `file` is
+    where its memory is saved, on both; without it, beside its disks. Raises RollbuildError for no such path.
     """
+    if file:
+        check_saved(file)
 
     def work(name: str, container: str) -> Report:
         with held(name):
-            return _move(workplace, workplace.read(name), to, overcommits=overcommits, is_forced=is_forced)
+            news = tidy_moves(workplace, name, to=to)
+            machine = workplace.read(name)
+            report = _move(workplace, machine, to, file, overcommits=overcommits, is_forced=is_forced)
+        return replace(report, news=(*news, *report.news))
 
     return each((machine,), work)
 
 
-def _move(workplace: Workplace, machine: Machine, to: str, *, overcommits: bool, is_forced: bool) -> Report:
+def _move(workplace: Workplace, machine: Machine, to: str, file: str, *, overcommits: bool, is_forced: bool) -> Report:
     name, container = machine.name, machine.container
     if to == container:
-        saved = f", saved: rocks restore host vm {name}" if machine.vm.state == SAVED else ""
-        return Report(news=(f"{name} is on {to} already{saved}",))
+        if machine.vm.state == SAVED:
+            # A move that was cut off may have let it go on already.
+            here = workplace.make_driver(machine.settings)
+            machine = settle(workplace, here, machine, here.states().get(name, DomainState.UNDEFINED))
+        is_saved = machine.vm.state == SAVED
+        return Report(news=(f"{name} is on {to} already{f', saved: rocks restore host vm {name}' * is_saved}",))
     with workplace.reading() as c:
         settings = container_settings(c, to)
         number = next_slice(c, to, settings.first_slice)
@@ -58,7 +69,7 @@ def _move(workplace: Workplace, machine: Machine, to: str, *, overcommits: bool,
     source, target = workplace.make_driver(machine.settings), workplace.make_driver(settings)
     state = source.states().get(name, DomainState.UNDEFINED)
     machine = settle(workplace, source, machine, state)
-    if machine.vm.state == INSTALLING and state.is_on:
+    if machine.may_be_installing and state.is_on:
         raise RollbuildError(f"{name} is installing on {container}", hint="wait until it is done, or stop it")
     if target.states().get(name, DomainState.UNDEFINED).is_on:
         raise RollbuildError(
@@ -79,72 +90,51 @@ def _move(workplace: Workplace, machine: Machine, to: str, *, overcommits: bool,
     there = set(machine.disks) - set(source.missing_disks(machine.disks))
     pairs = [(old, now) for old, now in zip(machine.disks, new.disks, strict=True) if old in there]
     room.take_disks(new, [now for _, now in pairs], overcommits=overcommits)
-    mark = _Mark(machine, to)
-    if not is_forced and not mark.is_there:
-        _check_target(target, new, [now for _, now in pairs])
+    place = new.state_file(file)
+    if file:
+        check_no_others(workplace, new, place)
+    if not is_forced and find_mark(machine, to) is None:
+        _check_target(target, new, [*(now for _, now in pairs), *((place,) if file else ())])
+    memory = machine.state_file(file) if state.is_on else machine.saved_state
+    own = [disk for disk in machine.disks if disk.path not in shared]
+    mark = Mark(
+        *(name, container, to, macs_of(machine)), disks=(*own, memory), copies=(*(now for _, now in pairs), place)
+    )
     mark.put()
     lines: list[str] = []
+    news: tuple[str, ...] = ()
     is_here = True
     try:
         if state.is_on:
-            machine = save_one(workplace, source, machine, state)
+            machine = save_one(workplace, source, machine, state, file)
             lines.append("Saving the VM's current state.")
-        if machine.vm.state == SAVED and machine.saved_state not in source.missing_disks((machine.saved_state,)):
+        is_saved = machine.vm.state == SAVED
+        if is_saved and machine.saved_state not in source.missing_disks((machine.saved_state,)):
             lines.append(f"Copying the VM's current state to {to}.")
-            _copy(source, target, machine.saved_state, new.saved_state)
+            _copy(source, target, machine.saved_state, place)
         for old, now in pairs:
             lines.append(f"Moving virtual disk ({old.path}) to {to}")
             _copy(source, target, old, now)
         # From here on nothing can start it on the old container but this database.
         source.remove(name)
         with workplace.writing() as c:
-            set_vm(c, name, container=to, slice=number, disks=new.vm.disks)
+            set_vm(c, name, container=to, slice=number, disks=new.vm.disks, saved=place.path if is_saved else "")
         is_here = False
-        mark.remove()
-        moved = workplace.read(name)
-        own = [disk for disk in machine.disks if disk.path not in shared]
-        source.remove_disks((*own, machine.saved_state))
+        news = tidy_moves(workplace, name, is_told=False)
         if state.is_on:
             lines.append(f"Restarting the VM on {to}.")
-            restore_one(workplace, target, moved, is_forced=is_forced)
+            restore_one(workplace, target, workplace.read(name), is_forced=is_forced)
     except RollbuildError as problem:
         # Whoever moves what runs must know that it does not run now.
-        place = container if is_here else to
+        where = container if is_here else to
         if state.is_on and workplace.read(name).vm.state == SAVED:
-            hint = f"{name} is saved on {place}: rocks restore host vm {name} lets it go on there"
+            hint = f"{name} is saved on {where}: rocks restore host vm {name} lets it go on there"
             said = f"{problem.hint}; {hint}" if problem.hint else hint
             raise RollbuildError(problem.message, hint=said, exit_code=problem.exit_code) from None
         raise
-    is_saved = not state.is_on and moved.vm.state == SAVED
-    return Report(tuple(lines), (f"{name} is on {to}, saved: rocks restore host vm {name}",) if is_saved else ())
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """Kept here while a machine is moved: what is on the new container is then of a move that was cut off."""
-
-    machine: Machine
-    to: str
-
-    @property
-    def _file(self) -> Path:
-        return system_path(_STAGE) / f"{self.machine.name}.mark"
-
-    @property
-    def _text(self) -> bytes:
-        # Another machine may get the name, and none the MAC.
-        return " ".join([self.to, *(one.mac for one in self.machine.interfaces)]).encode()
-
-    @property
-    def is_there(self) -> bool:
-        return self._file.exists() and read_limited(self._file, _MARK_LIMIT) == self._text
-
-    def put(self) -> None:
-        _make_stage()
-        write_atomically(self._file, self._text)
-
-    def remove(self) -> None:
-        self._file.unlink(missing_ok=True)
+    if is_saved and not state.is_on:
+        news = (f"{name} is on {to}, saved: rocks restore host vm {name}", *news)
+    return Report(tuple(lines), news)
 
 
 def _check_target(target: Driver, new: Machine, disks: Sequence[GuestDisk]) -> None:
@@ -169,14 +159,6 @@ def _machine_there(machine: Machine, folder: str, to: str) -> Machine:
 
 def _copy(source: Driver, target: Driver, old: GuestDisk, new: GuestDisk) -> None:
     """Through a sparse file of this machine: containers do not let each other in."""
-    with tempfile.TemporaryDirectory(dir=_make_stage()) as folder:
-        copy = Path(folder, "disk")
+    with copying() as copy:
         source.fetch_disk(old, copy)
         target.send_disk(new, copy)
-
-
-def _make_stage() -> Path:
-    stage = system_path(_STAGE)
-    stage.mkdir(parents=True, exist_ok=True)
-    stage.chmod(0o700)
-    return stage

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from rollbuild.cluster import remove_host
+from rollbuild.cluster import ADDED, remove_host
 from rollbuild.errors import UNREACHABLE, RollbuildError
 from rollbuild.vm.driver import Driver
-from rollbuild.vm.machines import ADDED, STOPPED, Machine, Workplace, disks_of_others, held, settle
+from rollbuild.vm.machines import STOPPED, Machine, Workplace, disks_of_others, drop_state, held, settle
+from rollbuild.vm.marks import tidy_moves
 from rollbuild.vm.parallel import Report, Result, each
 from rollbuild.vm.values import DomainState
 
@@ -43,6 +44,7 @@ def remove(
                         silent.add(machine.container)
                 if state is not None:
                     news = _take_away(workplace, driver, machine, state, is_forced=is_forced, purges=purges)
+            news += tidy_moves(workplace, name, is_last=True)
             with workplace.writing() as c:
                 remove_host(c, name)
         return Report(news=news)
@@ -67,7 +69,8 @@ def _take_away(
     with workplace.reading() as c:
         shared = disks_of_others(c, machine.vm)
     purged = tuple(disk for disk in machine.disks if purges and disk.path not in shared)
-    driver.remove(name, (*purged, machine.saved_state))
+    driver.remove(name, purged)
+    drop_state(workplace, driver, machine)
     there = set(machine.disks) - set(driver.missing_disks(machine.disks))
     return tuple(
         f"{disk.path} on {container} stays: it is the disk of {shared[disk.path]} too"

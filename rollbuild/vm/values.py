@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from uuid import UUID, uuid5
+
+_MACHINES = UUID("5f1d7f0e-3c5b-4d0a-9a53-6f0c2b9e84d7")
 
 
 class VirtType(StrEnum):
@@ -80,6 +83,12 @@ class Guest:
     arch: str = "x86_64"
     is_emulated: bool = False
     """Without help of the processor: KVM's machines run in QEMU alone, Xen's read the clock themselves."""
+
+    @property
+    def uuid(self) -> UUID:
+        """The same in each life of the machine, on whichever container: of its name and its first MAC."""
+        mac = self.interfaces[0].mac if self.interfaces else ""
+        return uuid5(_MACHINES, f"{self.name} {mac}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shlex
+import signal
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -166,7 +167,8 @@ class VirshDriver:
                 is_there = f"{pool.folder}/{guest.name}" in read_paths(shown)
                 steps += upload_steps(pool.name, guest.name, config, is_there=is_there)
             if state is not DomainState.UNDEFINED:
-                # libvirt replaces no machine by one with another UUID.
+                # libvirt replaces no machine by one with another UUID, as it has with another first MAC; and one that
+                # it keeps would stay when its install ends.
                 steps.append(("undefine", guest.name))
             if install is None:
                 steps.append(("define", str(document)))
@@ -280,6 +282,9 @@ class VirshDriver:
             # ssh gave up a shared connection at this very moment, or it was to a container that booted since. Nothing
             # was done yet.
             done = self._call(line, seconds or self.seconds)
+        if done.returncode == -signal.SIGPIPE:
+            # Its connection was gone while it wrote.
+            raise self._unreachable("the connection broke off")
         errors = [text for text in done.stderr.decode(errors="replace").splitlines() if text.strip()]
         wrong = find_errors(errors, allowed)
         if wrong or (done.returncode and not errors):

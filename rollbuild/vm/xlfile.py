@@ -9,6 +9,7 @@ def xl_file(guest: Guest, install: BootPlace | None = None) -> str:
     """The file for an install, or without one for the machine as it runs from its disk."""
     lines = [
         ("name", _quoted(guest.name)),
+        ("uuid", _quoted(str(guest.uuid))),
         ("type", _quoted(_TYPES[guest.virt_type])),
         ("memory", str(guest.memory)),
         ("vcpus", str(guest.cpus)),
@@ -22,7 +23,7 @@ def xl_file(guest: Guest, install: BootPlace | None = None) -> str:
         lines.append(("bootloader", _quoted("pygrub")))
     if guest.virt_type is VirtType.HVM:
         lines += [("serial", _quoted("pty")), ("vnc", "1"), ("vnclisten", _quoted("127.0.0.1"))]
-    if guest.virt_type is VirtType.PVH and guest.is_emulated:
+    if guest.virt_type in (VirtType.PVH, VirtType.HVM) and guest.is_emulated:
         lines.append(("tsc_mode", _quoted("native")))
     lines += [
         ("on_poweroff", _quoted("destroy")),

@@ -158,6 +158,10 @@ class Workspace:
         files = (os.path.join(roll.folder, "waivers.yaml") for roll in self.rolls)
         return tuple(file for file in files if os.path.isfile(file))
 
+    def secret_names(self) -> frozenset[str]:
+        """The attributes that the rolls declare as secret."""
+        return frozenset(name for name, item in self.declared.items() if item.type == "secret")
+
     def varying_names(self) -> frozenset[str]:
         """The attributes in which hosts of one appliance may differ, those of their own entries aside."""
         names = {"hostname", "rack", "rank", "hostaddr", "ksmac"}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rollbuild.packages import make_repository
+from tests.programs import need_program
 from tests.rpms import make_rpm
 
 PACKAGES = 10_000
@@ -41,9 +42,7 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def test_metadata_of_ten_thousand_packages(repository, capsys, tmp_path):
-    program = shutil.which("createrepo_c")
-    if program is None:
-        pytest.skip("createrepo_c is missing")
+    program = need_program("createrepo_c")
     folder, names = repository
     theirs = tmp_path / "theirs"
     theirs.mkdir()

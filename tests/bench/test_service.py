@@ -16,10 +16,10 @@ import pytest
 
 from rollbuild.cluster import Interface, Network, add_host, add_interface, add_network, set_boot
 from rollbuild.frontend import FrontEnd, KickstartMaker, open_front_end
-from rollbuild.process import find_program
 from rollbuild.rolls import Store
 from tests.frontend.service.conftest import ATTRIBUTES, NODE, make_generation
 from tests.frontend.service.test_running import Process, serving
+from tests.programs import need_program
 from tests.stores import PROFILE, add_os, add_roll
 
 HOSTS = 400
@@ -78,9 +78,7 @@ def names() -> list[tuple[str, str]]:
 
 def fetch_all(url: str, folder: Path) -> float:
     """Seconds that curl takes for one Kickstart of each host."""
-    curl = find_program("curl")
-    if curl is None:
-        pytest.skip("curl is not installed")
+    curl = need_program("curl")
     sections = [
         f'url = "{url}/ks/{name}"\noutput = "{folder}/{name}"\nheader = "X-Forwarded-For: {address}"\nfail\nsilent\n'
         for name, address in names()
@@ -100,9 +98,7 @@ def fetch_all(url: str, folder: Path) -> float:
 
 @contextmanager
 def nginx(folder: Path, port: int) -> Iterator[str]:
-    program = find_program("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        pytest.skip("nginx is not installed")
+    program = need_program("nginx")
     config = folder / "nginx.conf"
     config.write_text(NGINX.format(folder=folder, port=port, user="" if os.geteuid() else "user root;"))
     process = subprocess.Popen([program, "-p", str(folder), "-c", str(config)])

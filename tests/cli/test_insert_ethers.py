@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,27 +17,24 @@ import pytest
 
 from rollbuild.cluster import (
     Database,
-    Interface,
-    Network,
-    add_host,
-    add_interface,
-    add_network,
     begin_install,
     find_host,
     list_hosts,
     list_interfaces,
     new_token,
     note_discovery,
-    open_database,
 )
 from rollbuild.commands.insert_ethers import main
 from rollbuild.commands.insert_ethers._lines import HELP
-from tests.conftest import Outcome
+from tests.conftest import Run, run_captured
+from tests.frontend.discovery.conftest import database, seeded
+from tests.programs import need_program
+
+__all__ = ["database", "seeded"]
 
 _SECONDS = 30.0
 _MAIN = "import sys; from rollbuild.commands.insert_ethers import main; sys.exit(main())"
 PXE = "PXEClient:Arch:00007:UNDI:003016"
-Insert = Callable[..., Outcome]
 
 
 def mac(number: int) -> str:
@@ -51,40 +47,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "root"
 
 
-@pytest.fixture(scope="session")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with a network and the front end `granite` on it; to be copied."""
-    path = tmp_path_factory.mktemp("seeded") / "cluster.db"
-    database = open_database(str(path))
-    with database.writing("test") as c:
-        add_network(c, Network("private", "10.1.0.0", "255.255.0.0", zone="local"))
-        add_host(c, "granite", appliance="frontend", rack=0, rank=0)
-        add_interface(c, Interface("granite", "eth0", mac="52:54:00:00:00:01", address="10.1.1.1", network="private"))
-    database.close()
-    return path
-
-
 @pytest.fixture
-def database(root: Path, seeded: Path) -> Iterator[Database]:
-    place = root / "var/lib/rollbuild/cluster.db"
-    place.parent.mkdir(parents=True)
-    shutil.copy(seeded, place)
-    database = open_database()
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def insert(root: Path, capfd: pytest.CaptureFixture[str]) -> Insert:
+def insert(root: Path, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run `insert-ethers ARGV...` in this process."""
-
-    def run(*argv: str) -> Outcome:
-        capfd.readouterr()
-        code = main(list(argv))
-        captured = capfd.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return run
+    return run_captured(main, capfd)
 
 
 def names(database: Database) -> list[str]:
@@ -95,7 +61,7 @@ def names(database: Database) -> list[str]:
 # ---- tasks
 
 
-def test_scripted_machines(insert: Insert, database: Database, root: Path) -> None:
+def test_scripted_machines(insert: Run, database: Database, root: Path) -> None:
     done = insert("--membership", "vm container", "--cabinet", "2", "--mac", "52-54-00-AA-10-00", "--mac", mac(1))
     assert (done.code, done.err) == (0, "")
     assert (
@@ -104,7 +70,7 @@ def test_scripted_machines(insert: Insert, database: Database, root: Path) -> No
     assert "52:54:00:aa:10:00,10.1.255.254,vm-container-2-0" in (root / "etc/rollbuild/dhcp-hosts").read_text()
 
 
-def test_a_scripted_machine_that_is_there(insert: Insert, database: Database) -> None:
+def test_a_scripted_machine_that_is_there(insert: Run, database: Database) -> None:
     insert("--membership", "Compute", "--mac", mac(0))
     done = insert("--membership", "Compute", "--mac", mac(0), "--mac", mac(1), "--json")
     assert done.code == 1
@@ -112,14 +78,14 @@ def test_a_scripted_machine_that_is_there(insert: Insert, database: Database) ->
     assert json.loads(done.out) == [{"mac": mac(1), "host": "compute-0-1", "address": "10.1.255.253"}]
 
 
-def test_replace_by_script(insert: Insert, database: Database) -> None:
+def test_replace_by_script(insert: Run, database: Database) -> None:
     insert("--membership", "Compute", "--mac", mac(0), "--ipaddr", "10.1.7.7")
     done = insert("--replace", "compute-0-0", "--mac", mac(1))
     assert (done.code, done.out) == (0, f"{mac(1)} compute-0-0 10.1.7.7\n")
     assert names(database) == ["compute-0-0"]
 
 
-def test_remove(insert: Insert, database: Database) -> None:
+def test_remove(insert: Run, database: Database) -> None:
     insert("--membership", "Compute", "--mac", mac(0))
     done = insert("--remove", "compute-0-0")
     assert (done.code, done.out) == (0, "Removed node compute-0-0\n")
@@ -129,14 +95,14 @@ def test_remove(insert: Insert, database: Database) -> None:
 
 
 @pytest.mark.parametrize("option", ["--remove", "--replace"])
-def test_the_front_end_stays(insert: Insert, database: Database, option: str) -> None:
+def test_the_front_end_stays(insert: Run, database: Database, option: str) -> None:
     done = insert(option, "granite", *(["--mac", mac(0)] if option == "--replace" else []))
     assert done.code == 1 and "granite is the front end, and stays" in done.err
     with database.reading() as c:
         assert [one.mac for one in list_interfaces(c, ["granite"])] == ["52:54:00:00:00:01"]
 
 
-def test_update(insert: Insert, database: Database, root: Path) -> None:
+def test_update(insert: Run, database: Database, root: Path) -> None:
     done = insert("--update")
     assert done.code == 0, done.err
     hosts = root / "etc/rollbuild/hosts"
@@ -146,7 +112,7 @@ def test_update(insert: Insert, database: Database, root: Path) -> None:
     assert hosts.read_text() == text
 
 
-def test_the_queue_is_listed_approved_and_denied(insert: Insert, database: Database) -> None:
+def test_the_queue_is_listed_approved_and_denied(insert: Run, database: Database) -> None:
     assert insert("--pending").err == "nothing waits for approval\n"
     with database.recording() as c:
         for number in range(3):
@@ -165,7 +131,7 @@ def test_the_queue_is_listed_approved_and_denied(insert: Insert, database: Datab
     assert insert("--pending").err == "nothing waits for approval\n"
 
 
-def test_held_hosts_wait_for_approval_too(insert: Insert, database: Database) -> None:
+def test_held_hosts_wait_for_approval_too(insert: Run, database: Database) -> None:
     insert("--membership", "Compute", "--mac", mac(0), "--hold")
     assert insert("--pending").out.splitlines()[1].split() == [mac(0), "held", "compute-0-0"]
     done = insert("--approve", mac(0))
@@ -212,7 +178,7 @@ REFUSED: dict[str, tuple[list[str], int, str]] = {
 
 @pytest.mark.parametrize(("argv", "code", "said"), REFUSED.values(), ids=REFUSED)
 def test_what_is_refused(
-    insert: Insert, database: Database, argv: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch
+    insert: Run, database: Database, argv: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rollbuild.frontend.discovery.starting.SERVICE", ("127.0.0.1", 1))
     if os.geteuid() and "nosuchdevice0" in argv:
@@ -226,7 +192,7 @@ def test_what_is_refused(
     assert names(database) == []
 
 
-def test_an_empty_database_says_what_to_do(insert: Insert) -> None:
+def test_an_empty_database_says_what_to_do(insert: Run) -> None:
     done = insert("--membership", "Compute", "--log", "x")
     assert done.code == 1
     assert "hint: rocks add frontend attrs=/etc/rollbuild/site.yaml" in done.err
@@ -338,7 +304,7 @@ def test_a_run_in_lines_of_json(start: Callable[..., Running], database: Databas
 
 
 @pytest.mark.long
-def test_only_one_runs(start: Callable[..., Running], insert: Insert, database: Database, root: Path) -> None:
+def test_only_one_runs(start: Callable[..., Running], insert: Run, database: Database, root: Path) -> None:
     run = start("--json", "--membership", "Compute")
     run.until("chosen")
     second = insert("--no-check", "--membership", "Compute", "--batch", "--log", "x")
@@ -385,7 +351,7 @@ def test_kill_at_any_moment_and_go_on(start: Callable[..., Running], database: D
 
 
 @pytest.mark.long
-def test_the_queue_runs_beside(start: Callable[..., Running], insert: Insert, database: Database) -> None:
+def test_the_queue_runs_beside(start: Callable[..., Running], insert: Run, database: Database) -> None:
     queue = start("--queue", "--json")
     run = start("--json", "--membership", "Compute", "--max", "1", "--hostname", "alpha")
     run.until("chosen")
@@ -467,8 +433,7 @@ def until_shown(socket: str, text: str) -> str:
 
 @pytest.mark.long
 def test_the_screen_in_a_terminal(root: Path, database: Database, tmp_path: Path) -> None:
-    if shutil.which("tmux") is None:
-        pytest.skip("tmux is missing")
+    need_program("tmux")
     log = tmp_path / "log"
     log.touch()
     socket = f"rollbuild-{os.getpid()}"

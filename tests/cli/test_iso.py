@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from rollbuild.errors import REFUSED, USAGE
 from rollbuild.images import open_iso
 from rollbuild.rolls import Store
 from tests.conftest import Outcome
+from tests.programs import need_dvd_programs
 from tests.stores import make_store
 
 Iso = Callable[..., Outcome]
@@ -21,11 +21,7 @@ Iso = Callable[..., Outcome]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    for program in ("xorriso", "mcopy", "mkfs.vfat"):
-        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-            pytest.skip(f"{program} is missing")
-    if not Path("/usr/lib/ISOLINUX/isohdpfx.bin").exists() and not Path("/usr/share/syslinux/isohdpfx.bin").exists():
-        pytest.skip("isohdpfx.bin (package isolinux) is missing")
+    need_dvd_programs()
     store = make_store(tmp_path_factory.mktemp("store"))
     os_name = os_tree_names(store)[0]
     assert main(["distro", "create", "cluster", "--os", os_name, "--store", str(store.folder)]) == 0

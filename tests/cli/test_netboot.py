@@ -14,6 +14,7 @@ from rollbuild.files import locked
 from rollbuild.media import Menus, direct_boot
 from rollbuild.rolls import Store
 from tests.conftest import Outcome
+from tests.programs import need_program
 from tests.stores import PROFILE, add_os, add_roll
 
 ROOT = Path(__file__).parents[2]
@@ -293,8 +294,7 @@ def test_programs_look_at_the_files(create: Callable[..., Outcome], tmp_path: Pa
 
 
 def test_what_a_program_refuses_is_told_and_nothing_is_written(create: Callable[..., Outcome], tmp_path: Path) -> None:
-    if shutil.which("grub-script-check") is None:
-        pytest.skip("grub-script-check is missing")
+    need_program("grub-script-check")
     templates = tmp_path / "templates"
     templates.mkdir()
     (templates / "grub-default.j2").write_text("if [ x ]; then\n")

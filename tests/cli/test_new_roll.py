@@ -1,6 +1,5 @@
 """`rollbuild new roll`: what it makes is whole."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 import yaml
 
 from tests.conftest import Outcome
+from tests.programs import need_program
 
 Run = Callable[..., Outcome]
 SOURCES = Path(__file__).parents[2]
@@ -37,8 +37,7 @@ def test_a_new_roll_checks_compiles_and_builds(
         text = rollbuild(*argv).out
         assert all(part in text for part in [*case["contains"], *case.get("packages", ())])
         assert not [part for part in case.get("lacks", ()) if part in text]
-    if shutil.which("rpmbuild") is None:
-        pytest.skip("rpmbuild is missing")
+    need_program("rpmbuild")
     built = rollbuild("roll", "build", folder, "-o", tmp_path / "out")
     assert (built.code, built.err.count("\n")) == (0, 1), built.err
     assert (tmp_path / f"out/{name}-2.5-1.x86_64/.discinfo").exists()

@@ -7,16 +7,15 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from rollbuild.commands.rocks import main
 from rollbuild.frontend.discovery.lock import hold_lock
-from tests.conftest import Outcome
+from tests.conftest import Outcome, Run
 
-Rocks = Callable[..., Outcome]
 ROOT = Path(__file__).parents[2]
 NETWORKS = (
     "add network private 10.1.0.0 255.255.0.0 servedns=yes dnszone=cluster.internal",
@@ -43,35 +42,31 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def cluster(rocks: Rocks, described: Path, tmp_path: Path) -> Rocks:
+def cluster(rocks: Run, described: Path, tmp_path: Path) -> Run:
     """`rocks` with HOSTS."""
     shutil.copytree(described, tmp_path / "root")
     return rocks
 
 
 @pytest.fixture
-def rocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Rocks:
+def rocks(rocks: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `rocks WORDS...` with a database and files below a temporary folder; one text is split as a shell does."""
     monkeypatch.setenv("ROLLBUILD_ROOT", str(tmp_path / "root"))
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str | Path) -> Outcome:
-        argv = shlex.split(str(words[0])) if len(words) == 1 else [str(word) for word in words]
-        capfd.readouterr()
-        code = main(argv)
-        captured = capfd.readouterr()
-        return Outcome(code, captured.out, captured.err)
+        return rocks(*(shlex.split(str(words[0])) if len(words) == 1 else words))
 
     return run
 
 
-def do(rocks: Rocks, lines: Sequence[str]) -> None:
+def do(rocks: Run, lines: Sequence[str]) -> None:
     for line in lines:
         done = rocks(line)
         assert done.code == 0, f"{line}: {done.err}"
 
 
-def dumped(rocks: Rocks) -> list[str]:
+def dumped(rocks: Run) -> list[str]:
     """The commands of a dump without `rocks` and quotes."""
     done = rocks("dump")
     assert done.code == 0, done.err
@@ -272,7 +267,7 @@ DONE: dict[str, tuple[str, list[str], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", DONE)
-def test_done(cluster: Rocks, name: str) -> None:
+def test_done(cluster: Run, name: str) -> None:
     line, there, gone = DONE[name]
     rocks = cluster
     before = dumped(rocks)
@@ -386,7 +381,7 @@ REFUSED: dict[str, tuple[str, int, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(cluster: Rocks, name: str) -> None:
+def test_refused(cluster: Run, name: str) -> None:
     """With a reason, and without changing anything."""
     line, code, words = REFUSED[name]
     rocks = cluster
@@ -400,7 +395,7 @@ def test_refused(cluster: Rocks, name: str) -> None:
     assert rocks("dump").out == before
 
 
-def test_removing_hosts_is_all_or_nothing(cluster: Rocks) -> None:
+def test_removing_hosts_is_all_or_nothing(cluster: Run) -> None:
     rocks = cluster
     do(rocks, ["add host granite membership=Frontend rack=0 rank=0"])
     before = dumped(rocks)
@@ -414,7 +409,7 @@ def test_removing_hosts_is_all_or_nothing(cluster: Rocks) -> None:
     assert not any(line.startswith(("add host compute-0-0", "add host vm-")) for line in dumped(rocks))
 
 
-def test_a_second_front_end_may_be_removed(cluster: Rocks, tmp_path: Path) -> None:
+def test_a_second_front_end_may_be_removed(cluster: Run, tmp_path: Path) -> None:
     rocks = cluster
     made = [f"rocks add host {name} membership=Frontend rack=0 rank={rank}" for rank, name in enumerate(("one", "two"))]
     # As editors on other systems write a file.
@@ -425,7 +420,7 @@ def test_a_second_front_end_may_be_removed(cluster: Rocks, tmp_path: Path) -> No
     assert rocks("remove host one").code == 1
 
 
-def test_the_audit_keeps_no_secret(rocks: Rocks) -> None:
+def test_the_audit_keeps_no_secret(rocks: Run) -> None:
     do(
         rocks,
         (
@@ -440,7 +435,7 @@ def test_the_audit_keeps_no_secret(rocks: Rocks) -> None:
     assert rocks("dump").out.count("geheim") == 2
 
 
-def test_insert_ethers_writes_the_configuration(rocks: Rocks) -> None:
+def test_insert_ethers_writes_the_configuration(rocks: Run) -> None:
     """A change beside an open insert-ethers is never silently stale."""
     with hold_lock():
         done = rocks("add network private 10.1.0.0/16")
@@ -448,7 +443,7 @@ def test_insert_ethers_writes_the_configuration(rocks: Rocks) -> None:
     assert f"configuration is deferred: insert-ethers (pid {os.getpid()}" in done.err
 
 
-def test_files_follow_a_change(cluster: Rocks, tmp_path: Path) -> None:
+def test_files_follow_a_change(cluster: Run, tmp_path: Path) -> None:
     rocks = cluster
     do(rocks, ["set attr Kickstart_PrivateAddress 10.1.1.1"])
     names = tmp_path / "root/etc/rollbuild/hosts"
@@ -468,7 +463,7 @@ def test_files_follow_a_change(cluster: Rocks, tmp_path: Path) -> None:
     assert rocks("sync config --diff").out == ""
 
 
-def test_a_change_that_cannot_be_written_is_told(cluster: Rocks, tmp_path: Path) -> None:
+def test_a_change_that_cannot_be_written_is_told(cluster: Run, tmp_path: Path) -> None:
     rocks = cluster
     do(rocks, ["set attr Kickstart_PrivateAddress 10.1.1.1"])
     (tmp_path / "root/etc/rollbuild/hosts").unlink()
@@ -479,7 +474,7 @@ def test_a_change_that_cannot_be_written_is_told(cluster: Rocks, tmp_path: Path)
     assert "add host compute-0-9 membership=Compute rack=0 rank=9 cpus=1 os=linux" in dumped(rocks)
 
 
-def test_what_hosts_were_held_for_is_told_when_they_may_install(cluster: Rocks) -> None:
+def test_what_hosts_were_held_for_is_told_when_they_may_install(cluster: Run) -> None:
     from rollbuild.cluster import hold_host, open_database
 
     rocks = cluster
@@ -490,7 +485,7 @@ def test_what_hosts_were_held_for_is_told_when_they_may_install(cluster: Rocks) 
     assert "compute-0-0 was held (three installs failed): it may install again" in done.err
 
 
-def test_the_files_of_a_host_are_shown(cluster: Rocks) -> None:
+def test_the_files_of_a_host_are_shown(cluster: Run) -> None:
     rocks = cluster
     do(rocks, ["set attr Kickstart_PrivateGateway 10.1.1.1"])
     done = rocks("sync host network compute-0-0 --diff")
@@ -517,7 +512,7 @@ DUMPS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", DUMPS)
-def test_a_wrong_dump_changes_nothing(cluster: Rocks, tmp_path: Path, name: str) -> None:
+def test_a_wrong_dump_changes_nothing(cluster: Run, tmp_path: Path, name: str) -> None:
     text, words = DUMPS[name]
     rocks = cluster
     before = rocks("dump").out
@@ -529,7 +524,7 @@ def test_a_wrong_dump_changes_nothing(cluster: Rocks, tmp_path: Path, name: str)
     assert rocks("dump").out == before
 
 
-def test_a_dump_is_loaded_by_no_shell(cluster: Rocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dump_is_loaded_by_no_shell(cluster: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     value = "$(touch pwned) `touch pwned`; touch pwned\n# 'x' \"y\" \\ | & > pwned\n\ttail#"
     rocks = cluster
     assert rocks("set", "attr", "attr=motd", f"value={value}").code == 0
@@ -547,7 +542,7 @@ def test_a_dump_is_loaded_by_no_shell(cluster: Rocks, tmp_path: Path, monkeypatc
     assert not (tmp_path / "pwned").exists()
 
 
-def test_export_and_import(cluster: Rocks, tmp_path: Path) -> None:
+def test_export_and_import(cluster: Run, tmp_path: Path) -> None:
     rocks = cluster
     assert rocks("export", "all.yaml").code == 0
     assert stat.S_IMODE((tmp_path / "all.yaml").stat().st_mode) == 0o600
@@ -593,7 +588,7 @@ host:
 """
 
 
-def test_a_front_end(rocks: Rocks, tmp_path: Path) -> None:
+def test_a_front_end(rocks: Run, tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text(SITE)
     for device, mac in (("eno1", "52:54:00:00:00:0a"), ("eno2", "52:54:00:00:00:0b"), ("lo", "00:00:00:00:00:00")):
         folder = tmp_path / "root/sys/class/net" / device
@@ -617,7 +612,7 @@ def test_a_front_end(rocks: Rocks, tmp_path: Path) -> None:
     assert done.code == 1 and "there is a front end already: granite" in done.err
 
 
-def test_a_front_end_without_facts(rocks: Rocks, tmp_path: Path) -> None:
+def test_a_front_end_without_facts(rocks: Run, tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text("nat: no\n")
     before = rocks("dump").out
     done = rocks("add frontend attrs=site.yaml")
@@ -628,7 +623,7 @@ def test_a_front_end_without_facts(rocks: Rocks, tmp_path: Path) -> None:
     assert rocks("add frontend").code == 4
 
 
-def test_rolls_are_those_of_the_store(rocks: Rocks, tmp_path: Path) -> None:
+def test_rolls_are_those_of_the_store(rocks: Run, tmp_path: Path) -> None:
     done = rocks("enable", "roll", "nothing", f"--store={tmp_path / 'store'}")
     assert done.code == 2 and "nothing" in done.err
     done = rocks("create", "distro", f"--store={tmp_path / 'store'}")

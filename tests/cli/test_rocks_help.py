@@ -4,38 +4,28 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rollbuild import __version__
-from rollbuild.commands.rocks import main
 from rollbuild.commands.rocks._command import Argument, Parameter
 from rollbuild.commands.rocks._completion import BASH, offer
 from rollbuild.commands.rocks._grammar import fill, find_command, split_line, synopsis
 from rollbuild.commands.rocks._registry import load_command
 from rollbuild.commands.rocks._table_of_commands import TABLE
 from tests.clusters import make_cluster
-from tests.conftest import Outcome
+from tests.conftest import Run
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference" / "rocks-commands.md"
-Rocks = Callable[..., Outcome]
 
 
 @pytest.fixture
-def rocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Rocks:
+def rocks(rocks: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("ROLLBUILD_ROOT", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*argv: str) -> Outcome:
-        capfd.readouterr()
-        code = main(argv)
-        captured = capfd.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return run
+    return rocks
 
 
 @pytest.mark.parametrize("words", TABLE)
@@ -66,7 +56,7 @@ def test_examples_are_commands(words: str) -> None:
         fill(load_command(found.words, TABLE), found.rest, line.parameters)
 
 
-def test_the_reference_is_that_of_the_definitions(rocks: Rocks) -> None:
+def test_the_reference_is_that_of_the_definitions(rocks: Run) -> None:
     outcome = rocks("help", "format=markdown")
     assert outcome.code == 0
     assert REFERENCE.read_text(encoding="utf-8") == outcome.out, (
@@ -75,7 +65,7 @@ def test_the_reference_is_that_of_the_definitions(rocks: Rocks) -> None:
 
 
 @pytest.mark.parametrize("argv", [["list", "host", "interface", "help"], ["help", "list", "host", "interface"]])
-def test_help_of_a_command(rocks: Rocks, argv: list[str]) -> None:
+def test_help_of_a_command(rocks: Run, argv: list[str]) -> None:
     outcome = rocks(*argv)
     assert outcome.code == 0
     assert outcome == rocks("list", "host", "interface", "--help") == rocks("LIST", "HOST", "-h", "INTERFACE")
@@ -87,7 +77,7 @@ def test_help_of_a_command(rocks: Rocks, argv: list[str]) -> None:
     assert max(map(len, outcome.out.splitlines())) <= 100
 
 
-def test_help_of_everything(rocks: Rocks) -> None:
+def test_help_of_everything(rocks: Run) -> None:
     outcome = rocks("help")
     assert (outcome.code, outcome.err) == (0, "")
     shown = [" ".join(line.split("  ")[2].split()) for line in outcome.out.splitlines() if line.startswith("    ")]
@@ -97,7 +87,7 @@ def test_help_of_everything(rocks: Rocks) -> None:
     assert rocks("--help") == outcome
 
 
-def test_a_bare_group_shows_what_is_below_it(rocks: Rocks) -> None:
+def test_a_bare_group_shows_what_is_below_it(rocks: Run) -> None:
     outcome = rocks("report", "vm")
     assert outcome.code == 2
     assert [line.split("  ")[2].strip() for line in outcome.out.splitlines()] == ["report vm nextmac"]
@@ -108,7 +98,7 @@ def test_a_bare_group_shows_what_is_below_it(rocks: Rocks) -> None:
     assert sum(line.startswith("    list ") for line in listed) == sum(words.startswith("list ") for words in TABLE)
 
 
-def test_version(rocks: Rocks) -> None:
+def test_version(rocks: Run) -> None:
     assert rocks("--version").out == f"rocks (rollbuild) {__version__}\n"
 
 
@@ -169,7 +159,7 @@ def test_bash_asks_for_words(tmp_path: Path) -> None:
     assert subprocess.run([program], env=source, capture_output=True, text=True, check=True).stdout == BASH
 
 
-def test_rolls_add_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rocks: Rocks) -> None:
+def test_rolls_add_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rocks: Run) -> None:
     package = tmp_path / "site"
     (package / "siteroll-1.dist-info").mkdir(parents=True)
     (package / "siteroll-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: siteroll\nVersion: 1\n")
@@ -191,7 +181,7 @@ def test_rolls_add_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roc
     assert "report site" not in rocks("help", "format=markdown").out
 
 
-def test_a_fault_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch, rocks: Rocks) -> None:
+def test_a_fault_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch, rocks: Run) -> None:
     def fail() -> str:
         raise ZeroDivisionError("a fault")
 

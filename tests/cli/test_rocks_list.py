@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,34 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollbuild.cluster import begin_install, hold_host, note_discovery, open_database, record_event
-from rollbuild.commands.rocks import main
 from rollbuild.commands.rocks._output import Layout, print_table, table_data
 from tests.clusters import make_cluster
-from tests.conftest import Outcome
-
-Rocks = Callable[..., Outcome]
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("cluster")
-    with make_cluster(root):
-        return root
+from tests.conftest import Outcome, Run
 
 
 @pytest.fixture
-def rocks(cluster: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Rocks]:
-    """Run `rocks ARGV...` on the made-up cluster, which no test of this module changes."""
-    monkeypatch.setenv("ROLLBUILD_ROOT", str(cluster))
+def rocks(rocks: Run, unchanged_cluster: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `rocks ARGV...` on the made-up cluster."""
+    monkeypatch.setenv("ROLLBUILD_ROOT", str(unchanged_cluster))
     monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*argv: str) -> Outcome:
-        capfd.readouterr()
-        code = main(argv)
-        captured = capfd.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    yield run
+    return rocks
 
 
 # A bar ends each line: what pads the last column shows.
@@ -170,11 +152,11 @@ compute-0-0: exec_host true  A     |
 
 
 @pytest.mark.parametrize(("line", "table"), TABLES.items(), ids=TABLES)
-def test_tables(rocks: Rocks, line: str, table: str) -> None:
+def test_tables(rocks: Run, line: str, table: str) -> None:
     assert rocks(*shlex.split(line)) == Outcome(0, table.replace("|\n", "\n"), "")
 
 
-def test_all_attributes_of_a_host_have_their_source(rocks: Rocks) -> None:
+def test_all_attributes_of_a_host_have_their_source(rocks: Run) -> None:
     outcome = rocks("list", "host", "attr", "compute-0-0")
     lines = [line.split() for line in outcome.out.splitlines()]
     assert lines[0] == ["HOST", "ATTR", "VALUE", "SOURCE"]
@@ -186,7 +168,7 @@ def test_all_attributes_of_a_host_have_their_source(rocks: Rocks) -> None:
     assert "$6$" not in outcome.out
 
 
-def test_json_groups_rows_by_owner(rocks: Rocks) -> None:
+def test_json_groups_rows_by_owner(rocks: Run) -> None:
     outcome = rocks("list", "host", "interface", "compute-0-0", "granite", "json=true")
     found = json.loads(outcome.out)
     assert [entry["host"] for entry in found] == ["compute-0-0", "granite"]
@@ -195,7 +177,7 @@ def test_json_groups_rows_by_owner(rocks: Rocks) -> None:
     assert outcome == rocks("--json", "list", "host", "interface", "compute-0-0", "granite")
 
 
-def test_json_of_plain_tables_has_typed_values(rocks: Rocks) -> None:
+def test_json_of_plain_tables_has_typed_values(rocks: Run) -> None:
     (found,) = json.loads(rocks("list", "host", "compute-0-0", "--json").out)
     assert found == {
         "host": "compute-0-0",
@@ -229,7 +211,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("line", "refusal"), REFUSED.items(), ids=REFUSED)
-def test_refusals(rocks: Rocks, line: str, refusal: tuple[int, str, str]) -> None:
+def test_refusals(rocks: Run, line: str, refusal: tuple[int, str, str]) -> None:
     code, message, hint = refusal
     outcome = rocks(*shlex.split(line))
     assert (outcome.code, outcome.out) == (code, "")
@@ -238,9 +220,7 @@ def test_refusals(rocks: Rocks, line: str, refusal: tuple[int, str, str]) -> Non
     assert hint in "\n".join(further)
 
 
-def test_installs_holds_and_events(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_installs_holds_and_events(rocks: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLBUILD_ROOT", str(tmp_path))
     monkeypatch.setenv("TZ", "UTC")
     with make_cluster(tmp_path) as database, database.recording() as c:
@@ -248,51 +228,43 @@ def test_installs_holds_and_events(
         record_event(c, install, "packages", "half\x1b[31m way\nmore", 1_800_000_060.0)
         hold_host(c, "vm-container-0-0", "three installs failed")
         note_discovery(c, "52:54:00:ff:00:01", vendor="PXEClient", arch="uefi", now=1_800_000_000.0)
-    capfd.readouterr()
-    assert (
-        main(["list", "host", "install", "compute-0-0", "vm-container-0-0", "output-col=state,stage,attempts,held"])
-        == 0
-    )
-    assert capfd.readouterr().out == (
+    columns = "output-col=state,stage,attempts,held"
+    assert rocks("list", "host", "install", "compute-0-0", "vm-container-0-0", columns).out == (
         "STATE      STAGE    ATTEMPTS HELD                 \n"
         "installing packages 1        ---------------------\n"
         "---------- -------- 0        three installs failed\n"
     )
-    assert main(["list", "host", "install", "compute-0-0", "events=yes", "output-header=no"]) == 0
-    assert "\x1b" not in (events := capfd.readouterr().out)
+    events = rocks("list", "host", "install", "compute-0-0", "events=yes", "output-header=no").out
+    assert "\x1b" not in events
     assert [line.split()[2] for line in events.splitlines()] == ["ks-fetched", "packages"]
-    assert main(["list", "discovery", "output-col=mac,state,times,vendor"]) == 0
-    assert capfd.readouterr().out.splitlines()[1] == "52:54:00:ff:00:01: waiting 1     PXEClient"
+    discoveries = rocks("list", "discovery", "output-col=mac,state,times,vendor").out.splitlines()
+    assert discoveries[1] == "52:54:00:ff:00:01: waiting 1     PXEClient"
 
 
-def test_the_audit_says_who_did_what(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_audit_says_who_did_what(rocks: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLBUILD_ROOT", str(tmp_path))
     make_cluster(tmp_path).close()
-    capfd.readouterr()
-    assert main(["list", "audit", "output-col=user,command"]) == 0
-    assert capfd.readouterr().out == "USER  COMMAND   \ntests rocks load\n"
+    done = rocks("list", "audit", "output-col=user,command")
+    assert done == Outcome(0, "USER  COMMAND   \ntests rocks load\n", "")
 
 
 def test_a_missing_database_that_may_not_be_made_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    rocks: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if os.geteuid() == 0:
         (tmp_path / "var").write_text("no folder")
     else:
         tmp_path.chmod(0o500)
     monkeypatch.setenv("ROLLBUILD_ROOT", str(tmp_path))
-    assert main(["list", "host"]) in (1, 4)
-    error = capfd.readouterr().err
-    assert error.startswith("error: ") and str(tmp_path) in error and "Traceback" not in error
+    done = rocks("list", "host")
+    assert done.code in (1, 4)
+    assert done.err.startswith("error: ") and str(tmp_path) in done.err and "Traceback" not in done.err
 
 
-def test_another_database_by_option(cluster: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_another_database_by_option(rocks: Run, tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     open_database(f"sqlite:///{path}").close()
-    assert main(["--database", f"sqlite:///{path}", "list", "host"]) == 0
-    assert capfd.readouterr().out == ""
+    assert rocks("--database", f"sqlite:///{path}", "list", "host") == Outcome(0, "", "")
 
 
 CELL = st.one_of(st.none(), st.integers(), st.booleans(), st.text(max_size=12))

@@ -3,40 +3,21 @@
 import configparser
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from rollbuild import __version__
 from rollbuild.cluster import Interface, Network, Route
-from rollbuild.commands.rocks import main
 from rollbuild.commands.rocks._keyfiles import make_keyfiles
-from tests.clusters import make_cluster
-from tests.conftest import Outcome
-
-Rocks = Callable[..., Outcome]
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("cluster")
-    with make_cluster(root):
-        return root
+from tests.conftest import Outcome, Run
 
 
 @pytest.fixture
-def rocks(cluster: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Rocks]:
-    """Run `rocks ARGV...` on the made-up cluster, which no test of this module changes."""
-    monkeypatch.setenv("ROLLBUILD_ROOT", str(cluster))
-
-    def run(*argv: str) -> Outcome:
-        capfd.readouterr()
-        code = main(argv)
-        captured = capfd.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    yield run
+def rocks(rocks: Run, unchanged_cluster: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `rocks ARGV...` on the made-up cluster."""
+    monkeypatch.setenv("ROLLBUILD_ROOT", str(unchanged_cluster))
+    return rocks
 
 
 REPORTS = {
@@ -67,11 +48,11 @@ any net 224.0.0.0 netmask 255.255.255.0 dev eth0
 
 
 @pytest.mark.parametrize(("line", "text"), REPORTS.items(), ids=REPORTS)
-def test_reports(rocks: Rocks, line: str, text: str) -> None:
+def test_reports(rocks: Run, line: str, text: str) -> None:
     assert rocks(*line.split()) == Outcome(0, text, "")
 
 
-def test_attributes_are_lines_of_name_and_value(rocks: Rocks) -> None:
+def test_attributes_are_lines_of_name_and_value(rocks: Run) -> None:
     outcome = rocks("report", "host", "attr", "compute-0-0")
     lines = outcome.out.splitlines()
     assert "HttpConf:/etc/httpd/conf" in lines
@@ -81,21 +62,18 @@ def test_attributes_are_lines_of_name_and_value(rocks: Rocks) -> None:
     assert "Kickstart_PrivateRootPassword:$6$salt$made-up-hash" in shown.splitlines()
 
 
-def test_dhcp_is_that_of_the_configuration(rocks: Rocks) -> None:
+def test_dhcp_is_that_of_the_configuration(rocks: Run) -> None:
     outcome = rocks("report", "host", "dhcpd")
     assert outcome.code == 0
     assert "# /etc/rollbuild/dhcp-hosts\n52:54:00:aa:20:00,10.1.255.252,compute-0-0\n" in outcome.out
     assert "\ndhcp-ignore=tag:!known\n" in outcome.out
 
 
-def test_local_hosts_stand_at_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_local_hosts_stand_at_the_end(rocks: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLBUILD_ROOT", str(tmp_path))
     (tmp_path / "etc/rollbuild").mkdir(parents=True)
     (tmp_path / "etc/rollbuild/hosts.local").write_text("192.0.2.9\tprinter\n", encoding="utf-8")
-    assert main(["report", "host"]) == 0
-    assert capfd.readouterr().out.endswith("\n192.0.2.9\tprinter\n")
+    assert rocks("report", "host").out.endswith("\n192.0.2.9\tprinter\n")
 
 
 REFUSED = {
@@ -113,7 +91,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("line", "refusal"), REFUSED.items(), ids=REFUSED)
-def test_refusals(rocks: Rocks, line: str, refusal: tuple[int, str, str]) -> None:
+def test_refusals(rocks: Run, line: str, refusal: tuple[int, str, str]) -> None:
     code, message, hint = refusal
     outcome = rocks(*line.split())
     assert outcome.code == code
@@ -127,7 +105,7 @@ def _sections(text: str) -> configparser.ConfigParser:
     return parser
 
 
-def test_an_interface_is_a_keyfile(rocks: Rocks) -> None:
+def test_an_interface_is_a_keyfile(rocks: Run) -> None:
     outcome = rocks("report", "host", "interface", "compute-0-0", "iface=eth0")
     assert (outcome.code, outcome.err) == (0, "")
     file = _sections(outcome.out)
@@ -149,7 +127,7 @@ def test_an_interface_is_a_keyfile(rocks: Rocks) -> None:
     assert dict(file["ipv6"]) == {"method": "disabled"}
 
 
-def test_each_interface_of_a_host_has_a_path(rocks: Rocks) -> None:
+def test_each_interface_of_a_host_has_a_path(rocks: Run) -> None:
     text = rocks("report", "host", "interface", "granite").out
     parts = text.split("# /etc/NetworkManager/system-connections/")[1:]
     assert [part.partition("\n")[0] for part in parts] == ["eth0.nmconnection", "eth1.nmconnection"]
@@ -200,7 +178,7 @@ def test_routes_stay_on_the_network_of_their_gateway() -> None:
     assert [public[key] for key in public if key.startswith("route")] == ["198.51.100.0/24,203.0.113.9"]
 
 
-def test_network_manager_takes_the_keyfile(rocks: Rocks, tmp_path: Path) -> None:
+def test_network_manager_takes_the_keyfile(rocks: Run, tmp_path: Path) -> None:
     import shutil
 
     if shutil.which("nmcli") is None:

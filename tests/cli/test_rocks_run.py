@@ -7,14 +7,13 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from rollbuild.commands.rocks import main
-from tests.conftest import Outcome
+from tests.conftest import Run
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 PROGRAMS = {"sshd": SSHD, "ssh": shutil.which("ssh"), "ssh-keygen": shutil.which("ssh-keygen")}
@@ -68,19 +67,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def rocks(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Outcome]:
+def rocks(rocks: Run, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `rocks WORDS...` in a cluster whose hosts compute-0-0 to 2 are that server."""
     monkeypatch.setenv("ROLLBUILD_ROOT", str(tmp_path))
     monkeypatch.setenv("ROLLBUILD_SSH", server.ssh)
-
-    def run(*words: str) -> Outcome:
-        capfd.readouterr()
-        code = main(list(words))
-        captured = capfd.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
     for line in (
         "add network private 127.0.0.0/8",
         "add host granite membership=Frontend rack=0 rank=0",
@@ -91,19 +81,19 @@ def rocks(
         "add host compute-0-2",
         "add host interface compute-0-2 eth0 ip=127.0.0.3",
     ):
-        done = run(*shlex.split(line))
+        done = rocks(*shlex.split(line))
         assert done.code == 0, done.err
-    return run
+    return rocks
 
 
-def test_all_hosts_of_an_appliance(rocks: Callable[..., Outcome]) -> None:
+def test_all_hosts_of_an_appliance(rocks: Run) -> None:
     done = rocks("run", "host", "compute", 'echo "$SSH_CONNECTION" | cut -d" " -f3', "collate=yes", "stats=yes")
     assert done.code == 0, done.err
     assert done.out == "compute-0-0: 127.0.0.1\ncompute-0-1: 127.0.0.2\ncompute-0-2: 127.0.0.3\n"
     assert done.err.count(" seconds") == 3
 
 
-def test_no_word_means_all_hosts_that_are_managed(rocks: Callable[..., Outcome]) -> None:
+def test_no_word_means_all_hosts_that_are_managed(rocks: Run) -> None:
     rocks("set", "host", "attr", "compute-0-2", "managed", "no")
     done = rocks("run", "host", "command=echo x")
     assert (done.code, done.out) == (0, "x\nx\n"), done.err
@@ -113,7 +103,7 @@ def test_no_word_means_all_hosts_that_are_managed(rocks: Callable[..., Outcome])
     assert rocks("run", "host", "compute-0-2", "echo x").out == "x\n"
 
 
-def test_the_worst_exit_code_and_a_table(rocks: Callable[..., Outcome]) -> None:
+def test_the_worst_exit_code_and_a_table(rocks: Run) -> None:
     done = rocks(
         "run", "host", "compute", 'case "$SSH_CONNECTION" in *127.0.0.2*) echo bad >&2; exit 3;; esac; echo good'
     )
@@ -123,7 +113,7 @@ def test_the_worst_exit_code_and_a_table(rocks: Callable[..., Outcome]) -> None:
     assert "1 of 3 hosts failed:\n  compute-0-1  exit code 3" in done.err
 
 
-def test_what_cannot_be_reached_and_what_does_not_end(rocks: Callable[..., Outcome], server: Server) -> None:
+def test_what_cannot_be_reached_and_what_does_not_end(rocks: Run, server: Server) -> None:
     rocks("add", "host", "compute-0-3")
     rocks("add", "host", "interface", "compute-0-3", "eth0", "ip=127.0.0.9")
     start = time.monotonic()
@@ -140,7 +130,7 @@ def test_what_cannot_be_reached_and_what_does_not_end(rocks: Callable[..., Outco
     assert left.stdout == b""
 
 
-def test_no_shell_on_this_side(rocks: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_no_shell_on_this_side(rocks: Run, tmp_path: Path) -> None:
     """What is typed reaches the shell of the hosts as it is, and no other."""
     done = rocks(
         "run", "host", "compute-0-0", f"printf '%s' '%h %n $(touch {tmp_path}/pwned) ;&|'; hostname >/dev/null"
@@ -150,7 +140,7 @@ def test_no_shell_on_this_side(rocks: Callable[..., Outcome], tmp_path: Path) ->
     assert not (tmp_path / "pwned").exists()
 
 
-def test_output_that_is_no_text_and_much_of_it(rocks: Callable[..., Outcome]) -> None:
+def test_output_that_is_no_text_and_much_of_it(rocks: Run) -> None:
     done = rocks("run", "host", "compute-0-0", "head -c 300000 /dev/zero | tr '\\0' x; echo; printf '\\377\\n'")
     assert done.code == 0
     assert len(done.out) >= 300_001
@@ -167,14 +157,14 @@ USAGE = {
 
 
 @pytest.mark.parametrize("name", USAGE)
-def test_usage(rocks: Callable[..., Outcome], name: str) -> None:
+def test_usage(rocks: Run, name: str) -> None:
     words, code, said = USAGE[name]
     done = rocks(*words)
     assert done.code == code and said in done.err, done.err
 
 
 def test_interfaces_are_brought_to_a_host(
-    rocks: Callable[..., Outcome], server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rocks: Run, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The host's side of it runs for real, in a folder of its own: nmcli stands in for NetworkManager."""
     from rollbuild.commands.rocks import sync

@@ -15,6 +15,7 @@ from rollbuild.language import find_rolls
 from rollbuild.packages import make_repository, read_rpm, unpack_rpm
 from rollbuild.rolls import read_built_roll
 from tests.conftest import Outcome
+from tests.programs import need_program, need_programs
 from tests.rpms import make_rpm
 
 Run = Callable[..., Outcome]
@@ -87,9 +88,7 @@ def lab(tree: Write) -> Path:
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    for program in ("gpg", "gpgconf", "rpmsign", "rpmkeys"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is missing")
+    need_programs("gpg", "gpgconf", "rpmsign", "rpmkeys")
     home = Path(subprocess.run(["mktemp", "-d"], capture_output=True, text=True, check=True).stdout.strip())
     before = os.environ.get("GNUPGHOME")
     os.environ["GNUPGHOME"] = str(home)
@@ -116,8 +115,7 @@ def contents(folder: Path) -> dict[str, tuple[int, str]]:
 
 
 def test_a_source_becomes_a_folder_and_an_iso(rollbuild: Run, lab: Path) -> None:
-    if shutil.which("xorriso") is None:
-        pytest.skip("xorriso is missing")
+    need_program("xorriso")
     done = rollbuild("roll", "build", lab / "lab", "-o", lab / "out", "--iso", "--json")
     assert done.code == 0, done.err
     outer = lab / "out/lab-1.10-1.x86_64"
@@ -182,8 +180,7 @@ def test_equal_sources_give_equal_bytes(rollbuild: Run, lab: Path) -> None:
 
 @pytest.mark.long
 def test_dnf_installs_from_a_signed_roll(rollbuild: Run, lab: Path, key: None) -> None:
-    if shutil.which("dnf") is None:
-        pytest.skip("dnf is missing")
+    need_program("dnf")
     done = rollbuild("roll", "build", lab / "lab", "-o", lab / "out", "--sign", KEY, "--require-signed")
     assert done.code == 0, done.err
     inner = lab / "out/lab-1.10-1.x86_64/lab/1.10/x86_64"
@@ -234,8 +231,7 @@ def test_a_package_changed_after_signing_is_refused(rollbuild: Run, lab: Path, k
 
 @pytest.mark.long
 def test_all_shipped_rolls_are_built(rollbuild: Run, tmp_path: Path) -> None:
-    if shutil.which("xorriso") is None:
-        pytest.skip("xorriso is missing")
+    need_program("xorriso")
     done = rollbuild("roll", "build", SOURCES, "-o", tmp_path, "--iso", "--jumbo", "everything", "--json")
     assert done.code == 0, done.err
     names = [item["roll"].split("-1.0-")[0] for item in json.loads(done.out)]

@@ -9,6 +9,7 @@ import pytest
 
 from rollbuild.rolls import Store
 from tests.conftest import Outcome
+from tests.programs import need_program
 from tests.stores import add_os, add_roll
 
 Run = Callable[..., Outcome]
@@ -88,11 +89,8 @@ def test_the_script_does_what_the_roll_says(rollbuild: Run, rolls: Path) -> None
 
 
 def test_shellcheck_has_nothing_to_say(rollbuild: Run, rolls: Path) -> None:
-    from rollbuild.process import find_program
 
-    program = find_program("shellcheck")
-    if program is None:
-        pytest.skip("shellcheck is missing")
+    program = need_program("shellcheck")
     script = make(rollbuild, rolls, "--host", "compute").out
     done = subprocess.run([program, "-s", "bash", "-"], input=script, capture_output=True, text=True, check=False)
     assert done.stdout == ""

@@ -108,7 +108,10 @@ def fillings(draw: st.DrawFn) -> list[tuple[Any, ...]]:
         call(add_host, name, appliance="compute", rack=0, rank=0, is_vm=True)
         call(
             add_vm,
-            VirtualMachine(name, "box", 3 - number, 2048, draw(st.sampled_from(["", "pvh"])), "", disks[number:]),
+            VirtualMachine(
+                *(name, "box", 3 - number, 2048, draw(st.sampled_from(["", "pvh"])), "", disks[number:]),
+                saved="/disks/1.saved" if number else "",
+            ),
         )
     for scope, key in (("global", ""), ("os", "linux"), ("appliance", "gpu"), ("rack", "12")):
         call(set_attributes, scope, key, draw(VALUES))

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,6 @@ from rollbuild.cluster import (
     add_host,
     add_interface,
     attribute_set,
-    host_attributes,
-    is_secret_name,
     list_attributes,
     list_hosts,
     remove_appliance,
@@ -60,9 +57,8 @@ def test_what_a_host_is_by_itself(cluster: Database) -> None:
         add_interface(c, Interface("compute-1-7", "eth1", "52:54:00:aa:11:08", "10.1.3.9", "private", vlan=5))
         add_interface(c, Interface("compute-1-7", "eth2", "52:54:00:aa:11:07", "10.1.3.7", "private"))
         add_interface(c, Interface("compute-1-7", "eth0", "", "10.1.3.8", "private"))
-        own = host_attributes(c, "compute-1-7")
         found = resolve_attributes(c, "compute-1-7", {"rack": "9", "hostaddr": "roll"})
-    assert own == {
+    assert {name: value for name, (value, source) in found.items() if source == "I"} == {
         "hostname": "compute-1-7",
         "rack": "1",
         "rank": "7",
@@ -74,14 +70,13 @@ def test_what_a_host_is_by_itself(cluster: Database) -> None:
         "hostaddr": "10.1.3.7",
         "ksmac": "52:54:00:aa:11:07",
     }
-    assert {name: value for name, (value, source) in found.items() if source == "I"} == own
 
 
 def test_a_host_without_an_interface_has_empty_addresses(database: Database) -> None:
     with database.writing("test") as c:
         add_host(c, "compute-0-0", appliance="compute", rack=0, rank=0)
-        own = host_attributes(c, "compute-0-0")
-    assert (own["hostaddr"], own["ksmac"]) == ("", "")
+        found = resolve_attributes(c, "compute-0-0")
+    assert (found["hostaddr"], found["ksmac"]) == (("", "I"), ("", "I"))
 
 
 def test_all_hosts_at_once_say_the_same(cluster: Database) -> None:
@@ -201,16 +196,9 @@ def test_they_go_with_their_host_and_appliance(cluster: Database) -> None:
         assert resolve_attributes(c, "compute-0-8")["x"] == ("compute-0-0", "H")
 
 
-@pytest.mark.parametrize("ask", [resolve_attributes, host_attributes])
-def test_an_unknown_host(cluster: Database, ask: Callable[[Connection, str], object]) -> None:
+def test_an_unknown_host(cluster: Database) -> None:
     with cluster.reading() as c, pytest.raises(RollbuildError, match="compute-0-7"):
-        ask(c, "compute-0-7")
-
-
-def test_secrets_by_name() -> None:
-    secret = ("Kickstart_PrivateRootPassword", "munge_token", "db_pw", "apikey", "tls_private_key", "rootpw")
-    assert all(map(is_secret_name, secret))
-    assert not any(map(is_secret_name, ("Kickstart_Lang", "selinux", "pwd_dir", "keyboard")))
+        resolve_attributes(c, "compute-0-7")
 
 
 SITE = """
@@ -250,7 +238,7 @@ def test_it_compiles_as_the_same_attributes_of_a_file(cluster: Database, tmp_pat
             set_attributes(c, scope, key, {name: attribute.value for name, attribute in layer.items()})
     with cluster.reading() as c:
         from_database = attribute_set(c)
-        own = host_attributes(c, "compute-0-0")
+        own = {name: value for name, (value, source) in resolve_attributes(c, "compute-0-0").items() if source == "I"}
     assert from_database.layers.keys() == from_file.layers.keys()
     compiler = compiler_of(tmp_path / "rolls", ROLL)
     kickstarts = []

@@ -20,15 +20,18 @@ from sqlalchemy import inspect, select
 from rollbuild import __version__
 from rollbuild.cluster import (
     Database,
+    VirtualMachine,
     add_host,
     configuration_generation,
     find_database_url,
     find_host,
+    find_vm,
     list_appliances,
     list_hosts,
     open_database,
     read_setting,
     set_host,
+    set_vm,
     write_setting,
 )
 from rollbuild.cluster.engines import parse_url
@@ -479,6 +482,32 @@ def test_migrations_make_the_tables_of_the_schema(fresh_file: Path, tmp_path: Pa
 
     shutil.copy(fresh_file, tmp_path / "fresh.db")
     assert tables(tmp_path / "migrated.db", migrate=True) == tables(tmp_path / "fresh.db", migrate=False)
+
+
+def test_one_of_before_saved_vms_had_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy import create_engine
+
+    from rollbuild.cluster import schema
+    from rollbuild.cluster.upgrading import _migrate
+
+    path = tmp_path / "cluster.db"
+    execute(path, "CREATE TABLE settings (name, value)", "ALTER TABLE settings RENAME TO old_settings")
+    engine = create_engine(f"sqlite:///{path}")
+    with monkeypatch.context() as patch, engine.begin() as c:
+        patch.setattr(schema, "REVISION", "0001")
+        _migrate(c)
+        c.exec_driver_sql("DROP TABLE old_settings")
+    engine.dispose()
+    execute(
+        path,
+        "INSERT INTO settings (name, value) VALUES ('rollbuild', '0.0'), ('generation', '1')",
+        "INSERT INTO appliances (name, membership) VALUES ('compute', 'Compute')",
+        "INSERT INTO hosts (name, appliance, rack, rank) VALUES ('box', 'compute', 0, 0), ('a', 'compute', 0, 1)",
+        "INSERT INTO vms (host, container, slice, memory, state) VALUES ('a', 'box', 0, 32, 'saved')",
+    )
+    with open_database(str(path)) as database, database.writing("test") as c:
+        assert find_vm(c, "a") == VirtualMachine("a", "box", 0, 32, state="saved")
+        assert set_vm(c, "a", saved="/a.saved").saved == "/a.saved"
 
 
 def test_opening_does_not_start_alembic(fresh_file: Path, tmp_path: Path) -> None:

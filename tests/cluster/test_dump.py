@@ -81,7 +81,7 @@ def test_the_commands_of_a_small_cluster(cluster: Database) -> None:
         add_host(c, "vm-container-0-0", appliance="vm-container", rack=0, rank=0)
         add_host(c, "compute-0-0-0", appliance="compute", rack=0, rank=0, is_vm=True)
         disks = (VmDisk("file", "/disks/a.hda", "hda"), VmDisk("phy", "vg/a", "hdb", "r", 100))
-        add_vm(c, VirtualMachine("compute-0-0-0", "vm-container-0-0", 0, 2048, "para", "running", disks))
+        add_vm(c, VirtualMachine("compute-0-0-0", "vm-container-0-0", 0, 2048, "para", "saved", disks, "/a.saved"))
         commands = list(dump_commands(c))
         assert list(dump_vms(c, ["granite"])) == []
     assert commands == [
@@ -109,7 +109,7 @@ def test_the_commands_of_a_small_cluster(cluster: Database) -> None:
         "rocks add host interface granite eth0 ip=10.1.1.1 mac=52:54:00:aa:00:01 subnet=private",
         "rocks add host interface granite eth1 ip=203.0.113.77 mac=52:54:00:aa:00:02 subnet=public",
         "rocks set host vm compute-0-0-0 physnode=vm-container-0-0 slice=0 mem=2048 "
-        "'disk=file:/disks/a.hda,hda,w phy:vg/a,hdb,r' 'disksize=36 100' virt-type=para",
+        "'disk=file:/disks/a.hda,hda,w phy:vg/a,hdb,r' 'disksize=36 100' virt-type=para saved=/a.saved",
         "rocks set host attr compute-0-0 attr=empty value=",
         "rocks add route 224.0.0.0 private netmask=240.0.0.0",
         "rocks add host route granite 0.0.0.0 203.0.113.1 netmask=0.0.0.0",

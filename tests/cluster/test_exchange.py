@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 
 from rollbuild.cluster import (
+    ADDED,
     Changes,
     Database,
     ImportData,
@@ -24,10 +25,12 @@ from rollbuild.cluster import (
     find_host,
     list_hosts,
     list_interfaces,
+    list_vms,
     plan_import,
     read_cluster_file,
     set_attribute,
     set_boot,
+    set_vm,
     write_yaml,
 )
 from rollbuild.cluster.state import read_state
@@ -97,6 +100,9 @@ def test_any_configuration_becomes_any_other(
     with fresh() as (database, _):
         with database.writing("fill") as c:
             fill(c, one)
+            for vm in list_vms(c):
+                # One that may be on its container stays, whatever a file says.
+                set_vm(c, vm.host, state=ADDED)
         take(database, plan(database, exported, removes=True))
         with database.reading() as c:
             assert export_cluster(c) == exported
@@ -208,6 +214,33 @@ def test_addresses_macs_and_slices_change_places(cluster: Database) -> None:
         assert export_cluster(c) == data
         assert read_state(c).vms["compute-0-0-0"].state == "running"
     assert any(line.startswith("~ VM compute-0-0-0: slice 0 -> 1") for line in changes.lines)
+
+
+@pytest.mark.parametrize(("state", "said"), [("running", "was created"), ("", "may have been created"), (ADDED, "")])
+def test_vms_that_may_be_on_their_container_stay_there(cluster: Database, state: str, said: str) -> None:
+    name = "compute-0-0-0"
+    with cluster.writing("test") as c:
+        for rank in range(2):
+            add_host(c, f"vm-container-0-{rank}", appliance="vm-container", rack=0, rank=rank)
+        without = export_cluster(c)
+        add_host(c, name, appliance="compute", rack=0, rank=0, is_vm=True)
+        add_vm(c, VirtualMachine(name, "vm-container-0-0", 0, state=state, saved="/new"))
+        elsewhere = export_cluster(c)
+    vm = next(host for host in elsewhere["hosts"] if host["name"] == name)["vm"]
+    assert vm["saved"] == "/new"
+    vm.update(container="vm-container-0-1", saved="/old")
+    for data, remedy in ((without, f"rocks remove host vm {name}"), (elsewhere, f"rocks move host vm {name} vm-")):
+        if said:
+            with pytest.raises(FindingsError, match=f"{name} {said} on vm-container-0-0") as refused:
+                plan(cluster, data, removes=True)
+            assert remedy in refused.value.findings[0].hint
+        else:
+            assert plan(cluster, data, removes=True)
+    vm.update(container="vm-container-0-0", memory=2048)
+    take(cluster, plan(cluster, elsewhere))
+    with cluster.reading() as c:
+        found = read_state(c).vms[name]
+    assert (found.memory, found.state, found.saved) == (2048, state, "/new")
 
 
 def test_a_plan_is_good_for_what_it_was_made_of(cluster: Database) -> None:

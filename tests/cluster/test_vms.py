@@ -64,7 +64,13 @@ def test_slices_are_filled_from_below(database: Database) -> None:
     [
         ({"slice": 1}, "slice 1 .* compute-0-0-1"),
         ({"slice": -1}, "slice"),
-        ({"memory": 0}, "memory"),
+        ({"memory": 63}, "the memory of a VM in MiB must be from 64 to 16777216, not 63"),
+        ({"memory": 16 * 1024 * 1024 + 1}, "must be from 64 to 16777216"),
+        ({"saved": "saved"}, "does not begin with /"),
+        ({"saved": "/a b"}, "has characters other than"),
+        ({"saved": "/a;b"}, "has characters other than"),
+        ({"saved": "/a/../b"}, "is no plain path"),
+        ({"saved": "/a/"}, "is no plain path"),
         ({"virt_type": "kvm"}, "virt-type"),
         ({"state": "Up!"}, "state"),
         ({"container": "compute-0-0-0"}, "container of itself"),
@@ -103,6 +109,7 @@ def test_renaming_and_removing(database: Database) -> None:
     with database.writing("test") as c:
         make(c, 0, 1)
         set_host(c, "vm-container-0-0", name="vm-container-0-9")
+        set_vm(c, "compute-0-0-0", state="added")
         set_host(c, "compute-0-0-0", name="hosted-0-0-0")
         assert find_vm(c, "hosted-0-0-0").container == "vm-container-0-9"
         assert find_vm(c, "hosted-0-0-0").disks == (DISK,)
@@ -120,8 +127,32 @@ def test_a_state_is_no_change_of_configuration(database: Database) -> None:
         before = find_host(c, "compute-0-0-0").changed
         set_vm(c, "compute-0-0-0", state="running")
         assert find_host(c, "compute-0-0-0").changed == before
+        set_vm(c, "compute-0-0-0", state="saved", saved="/a")
+        assert find_host(c, "compute-0-0-0").changed == before
         set_vm(c, "compute-0-0-0", memory=2048)
         assert find_host(c, "compute-0-0-0").changed > before
+
+
+def test_one_with_less_memory_than_there_may_be_lives_on(database: Database) -> None:
+    """As an older rollbuild allowed."""
+    with database.writing("test") as c:
+        make(c, 0)
+        c.exec_driver_sql("UPDATE vms SET memory = 32")
+        assert set_vm(c, "compute-0-0-0", state="running").memory == 32
+        with pytest.raises(RollbuildError, match="from 64"):
+            set_vm(c, "compute-0-0-0", memory=33)
+
+
+@pytest.mark.parametrize("state", ["", "installing", "running", "saved"])
+def test_no_other_name_for_one_that_its_container_may_know(database: Database, state: str) -> None:
+    with database.writing("test") as c:
+        make(c, 0)
+        set_vm(c, "compute-0-0-0", state="added")
+        set_host(c, "compute-0-0-0", name="hosted-0-0-0")
+        set_vm(c, "hosted-0-0-0", state=state)
+        with pytest.raises(RollbuildError, match=r"know.* the VM hosted-0-0-0 by this name") as refused:
+            set_host(c, "hosted-0-0-0", name="compute-0-0-0")
+        assert "rocks add host alias hosted-0-0-0" in refused.value.hint
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,9 @@ def compile_files(
     *,
     release: str = "el9",
     evaluate: Evaluate = run_no_eval,
-    overlay: str = "",
 ) -> Profile:
     """Compile node `r` of the files."""
-    compiler = compiler_of(folder, files, release=release, evaluate=evaluate, overlay=overlay)
+    compiler = compiler_of(folder, files, release=release, evaluate=evaluate)
     return compile_root(compiler, attributes or {})
 
 

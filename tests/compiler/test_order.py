@@ -143,9 +143,9 @@ def test_orders_are_refused_exactly_when_there_is_a_cycle(pairs: list[tuple[str,
         rank_names(given_orders)
 
 
-def selected(body: str, root: str = "r", **attributes: str) -> set[str]:
+def selected(body: str, **attributes: str) -> set[str]:
     graph = read_graph(parse_document(f"<graph>{body}</graph>", "g.xml"), "base", {})
-    return set(select_nodes(graph, root, attributes).names)
+    return set(select_nodes(graph, "r", attributes).names)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from tests.compiler.test_golden import parse
 ORIGINALS = "/var/lib/rollbuild/orig"
 
 
-def run_script(body: str, folder: Path, interpreter: str = "/bin/bash") -> subprocess.CompletedProcess[str]:
+def run_script(body: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a script's body as the installer does; the originals go below the folder."""
     script = folder / "ks-script"
     script.write_bytes(body.replace(ORIGINALS, f"{folder}/orig").encode())
     return subprocess.run(
-        [interpreter, str(script)], cwd=folder, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"}
+        ["/bin/bash", str(script)], cwd=folder, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"}
     )
 
 

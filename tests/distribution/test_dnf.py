@@ -16,6 +16,7 @@ from rollbuild.errors import RollbuildError
 from rollbuild.findings import Finding
 from rollbuild.packages import Extras, export_key, make_repository, read_extras, sign_packages
 from rollbuild.rolls import Store
+from tests.programs import need_programs
 from tests.rpms import make_rpm
 from tests.stores import HELLO, OS, TOOL, add_os, add_roll
 
@@ -34,9 +35,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    for program in ("dnf", "gpg", "gpgconf", "rpmsign", "rpmkeys", "rpm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is missing")
+    need_programs("dnf", "gpg", "gpgconf", "rpmsign", "rpmkeys", "rpm")
     if os.geteuid() != 0:
         pytest.skip("dnf installs as root only")
     # Not below tmp_path: the name of the agent's socket has a limit of 107 bytes.

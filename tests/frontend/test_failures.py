@@ -10,7 +10,7 @@ import pytest
 
 from rollbuild.cluster import configuration_generation, set_boot, set_interface
 from rollbuild.commands.insert_ethers._options import Wanted
-from rollbuild.commands.insert_ethers._waiting import _has_screen
+from rollbuild.commands.insert_ethers._waiting import can_show_screen
 from rollbuild.console import Console
 from rollbuild.frontend import apply_configuration, ensure_applied
 from tests.frontend.service.conftest import HOST, MACS, Service, made, postgresql, root, service
@@ -81,7 +81,7 @@ def test_a_small_terminal_gets_lines(
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys.stdout, "fileno", lambda: 1, raising=False)
-    assert not _has_screen(Console(), Wanted())
+    assert not can_show_screen(Console(), Wanted())
     assert "plain lines are written" in capsys.readouterr().err
     monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((80, 24)))
-    assert _has_screen(Console(), Wanted())
+    assert can_show_screen(Console(), Wanted())

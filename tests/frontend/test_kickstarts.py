@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-import rollbuild.frontend.kickstarts as kickstarts
+import rollbuild.frontend.kickstartinputs as kickstartinputs
 from rollbuild.cluster import Appliance as ClusterAppliance
 from rollbuild.cluster import (
     AttributeRow,
@@ -17,11 +17,11 @@ from rollbuild.cluster import (
     add_host,
     add_interface,
     find_appliance,
-    find_primary_interfaces,
-    host_attributes,
     list_attributes,
     list_hosts,
     list_interfaces,
+    list_networks,
+    resolve_attributes,
     set_attribute,
     set_host,
 )
@@ -29,8 +29,8 @@ from rollbuild.distribution import find_generation, read_provenance, read_roll_d
 from rollbuild.distribution.repofile import describe_rolls
 from rollbuild.errors import FindingsError, RollbuildError
 from rollbuild.frontend import FrontEnd, KickstartMaker, kickstart_url, open_front_end
-from rollbuild.frontend.kickstarts import own_attributes, service_attributes
-from rollbuild.frontend.templatedata import describe_hosts, primary_interface, read_template_data
+from rollbuild.frontend.serviceurls import service_attributes
+from rollbuild.frontend.templatedata import describe_cluster, describe_hosts, primary_interface
 from rollbuild.language import AttributeSet
 from rollbuild.rolls import Store
 from rollbuild.workspace import make_workspace
@@ -53,28 +53,26 @@ TOKEN = "a-token_of-43-characters-as-the-service-has"
 Rollbuild = Callable[..., Outcome]
 
 
-def compile_by_hand(
-    front_end: FrontEnd, hosts: list[str], folder: Path, rollbuild: Rollbuild, distribution: str = "cluster"
-) -> dict[str, bytes]:
+def compile_by_hand(front_end: FrontEnd, hosts: list[str], folder: Path, rollbuild: Rollbuild) -> dict[str, bytes]:
     """What `rollbuild compile --hosts` makes of the same inputs, written to files."""
-    generation = find_generation(front_end.store, distribution)
+    generation = find_generation(front_end.store, "cluster")
     with front_end.database.reading() as c:
         rows = list_attributes(c)
-        own = {host: host_attributes(c, host) for host in hosts}
-        data = read_template_data(c, AttributeSet())
+        known = {host: resolve_attributes(c, host) for host in hosts}
+        data = describe_cluster(list_hosts(c), list_interfaces(c), list_networks(c), AttributeSet())
     files = {
         "attributes.yaml": tree_of(rows, {"Kickstart_PrivateKickstartHost": "10.1.1.1"}),
         "hosts.yaml": {
             "hosts": [
                 {
                     "name": host,
-                    "appliance": values["appliance"],
+                    "appliance": values["appliance"][0],
                     "attributes": {
-                        **{name: str(value) for name, value in values.items()},
+                        **{name: value for name, (value, source) in values.items() if source == "I"},
                         "install_token": TOKEN,
                     },
                 }
-                for host, values in own.items()
+                for host, values in known.items()
             ]
         },
         "data.yaml": {**data, "rolls": read_roll_data(generation)},
@@ -191,7 +189,7 @@ def test_one_compile_for_many_requests(service: Service, monkeypatch: pytest.Mon
         counts["check"] += 1
         return check(*arguments)
 
-    monkeypatch.setattr(kickstarts, "make_workspace", count)
+    monkeypatch.setattr(kickstartinputs, "make_workspace", count)
     monkeypatch.setattr(KickstartMaker, "_check", count_checks)
     texts: list[bytes] = []
     threads = [
@@ -237,16 +235,6 @@ def test_what_is_shown_holds_no_secret(service: Service) -> None:
     places = {line.location.file for section in profile.sections for line in section.lines if line.location}
     assert any(place.endswith("base.xml") for place in places)
     assert [finding.code for finding in service.work.maker.findings(HOST) if str(finding.severity) == "error"] == []
-
-
-def test_a_hosts_own_attributes_are_those_of_the_database(service: Service) -> None:
-    with service.front_end.database.writing("add") as c:
-        add_interface(c, Interface(HOST, "eth1", "52:54:00:aa:20:00", "10.1.200.1", "private"))
-        add_host(c, "compute-0-9", appliance="compute", rack=0, rank=9)
-    with service.front_end.database.reading() as c:
-        primary = find_primary_interfaces(list_interfaces(c))
-        for host in list_hosts(c):
-            assert own_attributes(host, primary.get(host.name)) == host_attributes(c, host.name)
 
 
 def test_where_a_kickstart_is() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from rollbuild.errors import MISSING_PROGRAM, RollbuildError
 from rollbuild.images import BootImages, check_iso, detect_boot, open_iso, write_iso
+from tests.programs import need_programs
 
 pytestmark = pytest.mark.skipif(shutil.which("xorriso") is None, reason="xorriso is missing")
 
@@ -79,9 +80,7 @@ def test_every_form_boots_what_it_has(tmp_path: Path, root: Path, names: tuple[s
 
 
 def test_the_checksum_is_that_of_isomd5sum(tmp_path: Path, root: Path) -> None:
-    for program in ("implantisomd5", "checkisomd5"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is missing")
+    need_programs("implantisomd5", "checkisomd5")
     tree = make_tree(tmp_path / "tree", TREES["el9"])
     (tree / "large").write_bytes(os.urandom(5_000_000))
     image = write(tree, tmp_path / "one.iso", detect_boot(tree, root=root))

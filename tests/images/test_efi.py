@@ -1,7 +1,6 @@
 """EFI images, looked at with mtools."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from rollbuild.errors import RollbuildError
 from rollbuild.images import make_efi_image
+from tests.programs import need_programs
 
 EPOCH = 1_700_000_000
 FILES = {"EFI/BOOT/BOOTX64.EFI": b"MZ" * 400_000, "EFI/BOOT/grub.cfg": b"set timeout=1\n", "startup.nsh": b"x"}
@@ -16,9 +16,7 @@ FILES = {"EFI/BOOT/BOOTX64.EFI": b"MZ" * 400_000, "EFI/BOOT/grub.cfg": b"set tim
 
 @pytest.fixture(autouse=True)
 def _programs() -> None:
-    for program in ("mkfs.vfat", "mcopy"):
-        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-            pytest.skip(f"{program} is missing")
+    need_programs("mkfs.vfat", "mcopy")
 
 
 def mtools(*argv: str | Path) -> bytes:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rollbuild.errors import RollbuildError
 from rollbuild.images import make_efi_image, read_fat
+from tests.programs import need_programs
 
 FILES = {"EFI/BOOT/BOOTX64.EFI": bytes(range(256)) * 400, "EFI/BOOT/grub.cfg": b"linux /k\n", "a_long.name.TXT": b""}
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
@@ -19,9 +20,7 @@ _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 @pytest.fixture(scope="module")
 def image() -> bytes:
-    for program in ("mcopy", "mkfs.vfat"):
-        if shutil.which(program, path=_PATH) is None:
-            pytest.skip(f"{program} is missing")
+    need_programs("mcopy", "mkfs.vfat")
     return make_efi_image(FILES, epoch=1_700_000_000)
 
 

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from rollbuild.errors import RollbuildError
 from rollbuild.images import append_to_initrd, make_initrd
+from tests.programs import need_program
 
 FILES = {"run/install/ks.cfg": b"text\n", "etc/x": b"", "etc/hosts": b"1" * 1001}
 
@@ -22,8 +22,7 @@ def initrd(tmp_path: Path) -> Path:
 
 
 def test_cpio_unpacks_what_was_added(initrd: Path, tmp_path: Path) -> None:
-    if shutil.which("cpio") is None:
-        pytest.skip("cpio is missing")
+    need_program("cpio")
     before = initrd.read_bytes()
     made = append_to_initrd(initrd, FILES)
     assert made.startswith(before)

@@ -1,7 +1,6 @@
 """Images that other programs wrote, whole, cut, damaged and hostile."""
 
 import os
-import shutil
 import stat
 import subprocess
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from rollbuild.errors import DISK, REFUSED, RollbuildError
 from rollbuild.images import IsoImage, check_iso, open_iso
 from rollbuild.images.isoreading import _stays_inside
+from tests.programs import need_program
 
 LONG = "a-package-with-a-long-name-1.2.3-4.el6.noarch.rpm"
 DEEP = "hpc/7.0/x86_64/RedHat/RPMS/deep/er/than/eight/levels"
@@ -48,8 +48,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(tmp_path_factory: pytest.TempPathFactory, tree: Path, *argv: str) -> Path:
-    if shutil.which(argv[0]) is None:
-        pytest.skip(f"{argv[0]} is missing")
+    need_program(argv[0])
     output = tmp_path_factory.mktemp("iso") / "made.iso"
     subprocess.run([*argv, "-o", output, tree], check=True, capture_output=True, env={**os.environ, "LC_ALL": "C"})
     return output

@@ -11,6 +11,7 @@ import pytest
 
 from rollbuild.errors import DISK, MISSING_PROGRAM, REFUSED, RollbuildError
 from rollbuild.images import open_iso, write_iso
+from tests.programs import need_program
 
 pytestmark = pytest.mark.skipif(shutil.which("xorriso") is None, reason="xorriso is missing")
 
@@ -37,8 +38,7 @@ def fill(folder: Path, content: Mapping[str, str]) -> Path:
 
 
 def outside(*argv: str | Path) -> str:
-    if shutil.which(str(argv[0])) is None:
-        pytest.skip(f"{argv[0]} is missing")
+    need_program(str(argv[0]))
     return subprocess.run(argv, check=True, capture_output=True, text=True, env={**os.environ, "TZ": "UTC"}).stdout
 
 

@@ -17,7 +17,7 @@ from rollbuild.language import (
     read_fragment,
     read_node,
 )
-from rollbuild.language.nodes import Includes
+from rollbuild.language.nodeparts import Includes
 from rollbuild.location import Location
 
 Read = Callable[[str], tuple[str, bytes] | None]

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from rollbuild.errors import RollbuildError
-from rollbuild.language.source import Element, Piece, Text, parse_document, parse_fragment, read_document
+from rollbuild.language.source import parse_document, parse_fragment, read_document
+from rollbuild.language.xmltree import Element, Piece, Text
 from rollbuild.location import Location
 
 VALUES = {"host": "compute-0-0", "a.b-c": "two\nlines", "x": ""}

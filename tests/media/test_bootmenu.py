@@ -1,6 +1,5 @@
 """Boot menus of install media: written from one list, and those of others read and changed."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from rollbuild.media.bootmenu import install_entries, make_label
 from rollbuild.media.hostiso import describe_host
 from rollbuild.media.kernellines import ArgumentEdit, edit_grub, edit_isolinux, edit_menu
 from rollbuild.media.kickstarts import prepare_kickstart
+from tests.programs import need_program
 
 ISOLINUX = {"isolinux/isolinux.bin", "EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/grub.cfg"}
 ENTRIES = install_entries(
@@ -61,8 +61,7 @@ def test_grub_on_bios_reads_its_own():
 
 
 def test_grub_accepts_what_is_written(tmp_path: Path):
-    if shutil.which("grub-script-check") is None:
-        pytest.skip("grub-script-check is missing")
+    need_program("grub-script-check")
     for path, content in write({*ISOLINUX, "boot/grub2/grub.cfg"}).items():
         if path.endswith("grub.cfg"):
             (tmp_path / "grub.cfg").write_bytes(content)

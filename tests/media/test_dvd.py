@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from rollbuild.media.splitting import Amount, split_rolls
 from rollbuild.packages import NO_EXTRAS, check_repository, has_solver, read_extras
 from rollbuild.rolls import Store
 from tests.conftest import Outcome
+from tests.programs import need_dvd_programs
 from tests.stores import BASE, HELLO, PROFILE, TOOL, add_roll, make_store
 
 GIB = 1024**3
@@ -33,11 +33,7 @@ def no_progress(total: int, label: str) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture(autouse=True, scope="module")
 def _programs() -> None:
-    for program in ("xorriso", "mcopy", "mkfs.vfat"):
-        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-            pytest.skip(f"{program} is missing")
-    if not Path("/usr/lib/ISOLINUX/isohdpfx.bin").exists() and not Path("/usr/share/syslinux/isohdpfx.bin").exists():
-        pytest.skip("isohdpfx.bin (package isolinux) is missing")
+    need_dvd_programs()
 
 
 def make_generation(folder: Path, rollbuild: Callable[..., Outcome], base: str = BASE, **tree: object) -> Generation:

@@ -18,6 +18,7 @@ import pytest
 from rollbuild.errors import BUSY, DISK, INTERRUPTED
 from rollbuild.files import locked
 from tests.conftest import Outcome
+from tests.programs import need_dvd_programs
 from tests.stores import OS, make_store
 
 pytestmark = pytest.mark.long
@@ -71,11 +72,7 @@ NAMES = ("create", "modify", "oemdrv", "netboot")
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    for program in ("xorriso", "mcopy", "mkfs.vfat"):
-        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-            pytest.skip(f"{program} is missing")
-    if not Path("/usr/lib/ISOLINUX/isohdpfx.bin").exists() and not Path("/usr/share/syslinux/isohdpfx.bin").exists():
-        pytest.skip("isohdpfx.bin (package isolinux) is missing")
+    need_dvd_programs()
     site = Site(tmp_path_factory.mktemp("site"))
     make_store(site.folder)
     assert site.run("distro", "create", "cluster", "--os", OS).code == 0

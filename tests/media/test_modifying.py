@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pytest
 from rollbuild.errors import DISK, REFUSED, USAGE, RollbuildError
 from rollbuild.images import BootImages, check_iso, make_efi_image, open_iso, read_fat, write_iso
 from rollbuild.media import Modification, Modified, efireading, modify_iso, write_oemdrv
+from tests.programs import need_programs
 
 EPOCH = 1_700_000_000
 SHIM, GRUB = bytes(range(256)) * 40, b"grub" * 3000
@@ -36,9 +36,7 @@ def no_progress(total: int, label: str) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture(autouse=True, scope="module")
 def _programs() -> None:
-    for program in ("xorriso", "mcopy", "mkfs.vfat"):
-        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-            pytest.skip(f"{program} is missing")
+    need_programs("xorriso", "mcopy", "mkfs.vfat")
 
 
 def make_iso(folder: Path, *, grub: bool, menu: str = MENU, isolinux: str = ISOLINUX) -> Path:
@@ -73,7 +71,7 @@ def modify(source: Path, output: Path, **wanted: object) -> Modified:
     return modify_iso(source, output, Modification(**wanted), progress=no_progress)  # type: ignore[arg-type]
 
 
-def efi_of(image: Path, path: str = "") -> dict[str, bytes]:
+def efi_of(image: Path) -> dict[str, bytes]:
     """What is in the EFI image that the boot catalog names."""
     argv: list[str | Path] = ["xorriso", "-indev", image, "-report_el_torito", "plain"]
     text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout

@@ -1,7 +1,6 @@
 import json
 import re
 import shlex
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from rollbuild.media.netboot import GrubVerbs, loader_files
 from rollbuild.media.placing import update_tree
 from rollbuild.media.table import BootAction, BootHost
 from tests.media.cases import ARGUMENTS, INSTALLS, NETWORK, STARTS
+from tests.programs import need_program
 
 LOADERS = Loaders("pxelinux.0", "grub/shimx64.efi", "EFI/BOOT/BOOTX64.EFI")
 
@@ -103,9 +103,7 @@ def test_a_second_initrd_is_loaded_after_the_first_and_changes_nothing_else() ->
 
 
 def test_grub_accepts_its_files(tmp_path: Path) -> None:
-    program = shutil.which("grub-script-check")
-    if program is None:
-        pytest.skip("grub-script-check is missing")
+    program = need_program("grub-script-check")
     files = made(TRUSTS, STARTS)
     for name in [name for name in files if name.endswith("grub.cfg") or name.startswith("grub/")]:
         path = tmp_path / "grub.cfg"
@@ -135,9 +133,7 @@ def test_hosts_that_nobody_registered_start_their_disk() -> None:
 
 @pytest.mark.parametrize(("program", "argv"), [("dnsmasq", ["--test", "-C"]), ("kea-dhcp4", ["-t"])])
 def test_dhcp_servers_accept_their_files(tmp_path: Path, program: str, argv: list[str]) -> None:
-    found = shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin")
-    if found is None:
-        pytest.skip(f"{program} is missing")
+    found = need_program(program)
     for loaders in (LOADERS, Loaders(ipxe="")):
         for name, content in dhcp_files([INSTALLS, STARTS], NETWORK, Menus(), loaders, tftp_root=str(tmp_path)):
             (tmp_path / name).parent.mkdir(exist_ok=True)

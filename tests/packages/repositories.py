@@ -7,8 +7,6 @@ from typing import Any
 
 from rollbuild.packages.native import load_createrepo
 
-Names = str | Sequence[str]
-
 SIGNS = {"=": "EQ", "<": "LT", "<=": "LE", ">": "GT", ">=": "GE"}
 
 

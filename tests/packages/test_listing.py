@@ -1,8 +1,6 @@
 """The pages that web servers make of folders."""
 
-import os
 import random
-import shutil
 import socket
 import subprocess
 import time
@@ -18,6 +16,7 @@ from rollbuild.errors import REFUSED, RollbuildError
 from rollbuild.packages import download_file, list_url
 from rollbuild.packages import listing as listing_module
 from rollbuild.packages.listing import parse_listing
+from tests.programs import need_program
 from tests.servers import STYLES, serve, write_listing
 
 NAMES = (
@@ -104,9 +103,7 @@ def test_over_http(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A real nginx over a folder: its URL and the folder."""
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if program is None:
-        pytest.skip("nginx is missing")
+    program = need_program("nginx")
     top = tmp_path_factory.mktemp("nginx")
     (top / "www").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as probe:

@@ -37,6 +37,7 @@ from rollbuild.packages import (
 )
 from rollbuild.packages.native import load_createrepo
 from tests.packages.repositories import COMPS, MODULES
+from tests.programs import need_program
 from tests.rpms import make_rpm
 
 EPOCH = 1_700_000_123
@@ -152,9 +153,7 @@ def packages_of(folder: Path) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("release", ["el8", "el9"])
 def test_it_says_what_createrepo_c_says(roll: tuple[Path, list[str]], tmp_path: Path, release: str) -> None:
-    program = shutil.which("createrepo_c")
-    if program is None:
-        pytest.skip("createrepo_c is missing")
+    program = need_program("createrepo_c")
     folder, names = roll
     make_repository(folder, names, epoch=EPOCH, release=release)
     ours = packages_of(folder)
@@ -165,9 +164,7 @@ def test_it_says_what_createrepo_c_says(roll: tuple[Path, list[str]], tmp_path: 
 
 
 def dnf(tmp_path: Path, folder: Path, *argv: str) -> list[str]:
-    program = shutil.which("dnf")
-    if program is None:
-        pytest.skip("dnf is missing")
+    program = need_program("dnf")
     (tmp_path / "root").mkdir(exist_ok=True)
     config = tmp_path / "dnf.conf"
     config.write_text(

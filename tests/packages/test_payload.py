@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rollbuild.errors import DISK, REFUSED, RollbuildError
 from rollbuild.packages import payload, unpack_rpm, verify_rpm
+from tests.programs import need_program
 from tests.rpms import INT32, STRING, compress, join_rpm, make_cpio, make_rpm
 
 PROFILE = {
@@ -76,8 +77,7 @@ def test_everything_or_nothing_can_be_wanted(tmp_path):
 
 @pytest.mark.parametrize("macro", ["w9.gzdio", "w7.xzdio", "w19.zstdio", "w9.bzdio", "w7.lzdio", "w.ufdio"])
 def test_packages_of_rpmbuild_are_unpacked(tmp_path, macro):
-    if not shutil.which("rpmbuild"):
-        pytest.skip("rpmbuild is missing")
+    need_program("rpmbuild")
     spec = tmp_path / "x.spec"
     spec.write_text(
         "Name: roll-x-kickstart\nVersion: 7\nRelease: 1\nSummary: x\nLicense: MIT\nBuildArch: noarch\n"

@@ -10,6 +10,7 @@ import pytest
 
 from rollbuild.errors import MISSING_PROGRAM, FindingsError, RollbuildError
 from rollbuild.packages import build_files_rpm, build_spec, find_mock_config, read_rpm, unpack_rpm, verify_rpm
+from tests.programs import need_program
 
 Write = Callable[[Mapping[str, str]], Path]
 EPOCH = 1_700_000_000
@@ -35,8 +36,7 @@ echo %{rhel} %{?el8:eight}%{?el9:nine} $SOURCE_DATE_EPOCH > %{buildroot}/usr/sha
 
 @pytest.fixture(autouse=True)
 def _needs_rpmbuild() -> None:
-    if shutil.which("rpmbuild") is None:
-        pytest.skip("rpmbuild is missing")
+    need_program("rpmbuild")
 
 
 def build(spec: Path, output: Path, release: str = "el9", mock: str = "") -> tuple[Path, ...]:

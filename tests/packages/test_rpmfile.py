@@ -1,6 +1,5 @@
 import hashlib
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from rollbuild.errors import DISK, REFUSED, RollbuildError
 from rollbuild.packages import RpmFile, read_rpm, verify_rpm
 from rollbuild.packages.openpgp import UNKNOWN_ID, read_issuers, read_key_ids
+from tests.programs import need_programs
 from tests.rpms import BIN, INT32, STRING, Entry, join_rpm, make_header, make_lead, make_rpm
 
 LEAD = 96
@@ -22,12 +22,6 @@ MINIMAL: list[Entry] = [
     (1022, STRING, "noarch"),
     (1044, STRING, "tiny.src.rpm"),
 ]
-
-
-def needs(*programs: str) -> None:
-    for program in programs:
-        if not shutil.which(program):
-            pytest.skip(f"{program} is missing")
 
 
 def refusal(path: Path, read=verify_rpm) -> RollbuildError:
@@ -90,7 +84,7 @@ def test_equal_arguments_make_equal_packages(tmp_path):
 
 
 def test_rpm_and_createrepo_read_the_same(tmp_path):
-    needs("rpm", "rpmkeys")
+    need_programs("rpm", "rpmkeys")
     paths = [
         make_rpm(
             tmp_path, "one", epoch="2", arch="x86_64", files={"/usr/bin/one": "#!/bin/sh\n"}, requires=["two >= 1"]

@@ -20,6 +20,7 @@ from rollbuild.packages import (
     verify_rpm,
 )
 from rollbuild.packages.rpmfile import open_rpm
+from tests.programs import need_programs
 from tests.rpms import BIN, INT32, STRING, make_header, make_lead, make_rpm
 
 PLAIN, SUBKEY, LOCKED, EXPIRED = (f"{name}@example.invalid" for name in ("plain", "subkey", "locked", "expired"))
@@ -35,9 +36,7 @@ def run_gpg(*arguments: str, home: Path | None = None) -> str:
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
     """A home of GnuPG with throw-away keys."""
-    for program in ("gpg", "gpgconf", "rpmsign", "rpmkeys"):
-        if not shutil.which(program):
-            pytest.skip(f"{program} is missing")
+    need_programs("gpg", "gpgconf", "rpmsign", "rpmkeys")
     # Not below tmp_path: the name of the agent's socket has a limit of 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="rb-"))
     try:

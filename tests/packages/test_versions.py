@@ -1,5 +1,4 @@
 import random
-import shutil
 import subprocess
 
 import pytest
@@ -7,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollbuild.packages import compare_evr, compare_versions
+from tests.programs import need_program
 
 VERSIONS = st.text("0123456789abAB.~^_+", max_size=12)
 # Oldest first; neighbours that are equal share a line.
@@ -42,8 +42,7 @@ def test_the_table_is_in_order():
 
 
 def test_the_versions_compare_as_rpm_itself_compares_them():
-    if not shutil.which("rpm"):
-        pytest.skip("rpm is missing")
+    need_program("rpm")
     choose = random.Random(4)
     texts = [text for equal in ORDERED for text in equal if text.strip("~^.+_")]
     pairs = [(one, other) for one in texts for other in texts]

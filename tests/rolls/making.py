@@ -1,15 +1,13 @@
 """Built rolls for tests, written without createrepo_c, and media of old ones."""
 
 import hashlib
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pytest
-
 from rollbuild.packages import read_rpm
 from rollbuild.rolls import BuiltRoll, RollId, RollPackage, parse_requirement, roll_folder
+from tests.programs import need_program
 from tests.rpms import make_rpm
 
 NODE = "<kickstart><description>A node.</description><package>hello</package></kickstart>\n"
@@ -86,7 +84,6 @@ def make_old_medium(
     packages: Sequence[str] = ("tripwire",),
     profile: Mapping[str, str] | None = None,
     disk: int = 1,
-    marks: bytes = b"",
 ) -> Path:
     """One medium of a roll as Rocks 5 to 7 laid it out, with TRANS.TBL and text junk in its XML; `top`."""
     folder = top / name / version / "x86_64"
@@ -109,8 +106,7 @@ def make_old_medium(
 
 def make_iso(folder: Path, output: Path) -> Path:
     """An ISO as old tools wrote it: Rock Ridge, TRANS.TBL in every folder."""
-    if shutil.which("xorriso") is None:
-        pytest.skip("needs the program xorriso")
+    need_program("xorriso")
     for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
         if (place / "TRANS.TBL").exists():
             (place / "TRANS.TBL").unlink()

@@ -22,6 +22,7 @@ from rollbuild.packages import export_key, sign_packages
 from rollbuild.rolls import Store, read_built_roll, verifying
 from rollbuild.rolls.adding import ADDED, REPLACED, UNCHANGED, Adding, Additions, add_rolls
 from rollbuild.rolls.verifying import verify_roll
+from tests.programs import need_programs
 from tests.rolls.making import make_iso, make_roll, write_manifest
 from tests.rpms import make_rpm
 
@@ -325,9 +326,7 @@ def test_requirements_are_looked_at_before_anything_changes(store: Store, tmp_pa
 @pytest.fixture(scope="module")
 def keys() -> Iterator[Path]:
     """A home of GnuPG with the keys `builder` and `stranger`."""
-    for program in ("gpg", "gpgconf", "rpmsign", "rpmkeys"):
-        if not shutil.which(program):
-            pytest.skip(f"needs the program {program}")
+    need_programs("gpg", "gpgconf", "rpmsign", "rpmkeys")
     folder = Path(tempfile.mkdtemp(prefix="rb-"))  # the name of the agent's socket has a limit
     env = {**os.environ, "GNUPGHOME": str(folder)}
     try:

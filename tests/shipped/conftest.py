@@ -3,15 +3,16 @@
 import os
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rollbuild.compiler import Compiler, Profile, ScriptSection, Target
-from rollbuild.language import collect_defaults, complete, find_rolls, read_description
+from rollbuild.language import AttributeSet, Description, collect_defaults, complete, find_rolls, read_description
 from rollbuild.releases import load_release
 
 SOURCES = Path(__file__).parents[2]
@@ -25,29 +26,34 @@ Compile = Callable[..., Profile]
 _HOST_PATH = re.compile(r"(?<![\w.}\])/-])/(?=(?:etc|root|tmp|var|export|state|sys|run|mnt|boot|usr/local)(?![\w-]))")
 
 
-@pytest.fixture(scope="session")
-def compile_shipped() -> Compile:
-    """Compile an appliance of the shipped rolls for a release, with data and attributes of the site."""
+@cache
+def _shipped() -> tuple[Description, AttributeSet]:
     rolls = find_rolls(FOLDERS)
     defaults = collect_defaults(declaration for roll in rolls for declaration in roll.declarations())
-    description = read_description(rolls)
-    appliances = {appliance.name: appliance for appliance in description.graph.appliances}
+    return read_description(rolls), defaults
 
-    def compile_one(name: str, release: str, data: Mapping[str, Any] | None = None, **attributes: str) -> Profile:
-        appliance = appliances[name]
-        values = complete(
-            {**defaults.resolve_texts(os="linux", appliance=name, rack="0", host=name), **attributes},
-            root=appliance.root,
-            appliance=name,
-            membership=appliance.membership,
-            hostname=name,
-            os_release=release,
-            graph="default",
-        )
-        compiler = Compiler(description, load_release(release), data or {})
-        return compiler.compile(Target(name, name, appliance.root, values))
 
-    return compile_one
+def compile_appliance(name: str, release: str, data: Mapping[str, Any] | None = None, **attributes: str) -> Profile:
+    """Compile an appliance of the shipped rolls for a release, with data and attributes of the site."""
+    description, defaults = _shipped()
+    (appliance,) = (appliance for appliance in description.graph.appliances if appliance.name == name)
+    values = complete(
+        {**defaults.resolve_texts(os="linux", appliance=name, rack="0", host=name), **attributes},
+        root=appliance.root,
+        appliance=name,
+        membership=appliance.membership,
+        hostname=name,
+        os_release=release,
+        graph="default",
+    )
+    compiler = Compiler(description, load_release(release), data or {})
+    return compiler.compile(Target(values["hostname"], name, appliance.root, values))
+
+
+@pytest.fixture(scope="session")
+def compile_shipped() -> Compile:
+    """The same, for tests that get it from elsewhere."""
+    return compile_appliance
 
 
 def scripts_of(profile: Profile, section: str, node: str = "") -> list[ScriptSection]:
@@ -102,6 +108,12 @@ class Tree:
         result.stdout = result.stdout.replace(str(self.root), "")
         result.stderr = result.stderr.replace(str(self.root), "")
         return result
+
+    def run_all(self, scripts: Iterable[ScriptSection]) -> None:
+        """Run scripts that must succeed and say nothing on standard error."""
+        for script in scripts:
+            done = self.run(script)
+            assert (done.returncode, done.stderr) == (0, ""), f"{script.node}: {done.stdout}{done.stderr}"
 
     def files(self) -> Mapping[str, tuple[int, bytes]]:
         """Mode and content of every file of the host."""

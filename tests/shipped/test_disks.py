@@ -44,13 +44,13 @@ def volume(name: str, parent: str, mib: int = 1024, **more: object) -> Device:
 VOLUMES = {"root": 20480, "var": 8192, "swap": 4096, "state1": 60000}
 
 
-def grouped(name: str, gib: int = 100, boot: str = BIOSBOOT) -> list[Device]:
+def grouped(name: str, boot: str = BIOSBOOT) -> list[Device]:
     """A disk with an earlier install of disk_layout=lvm."""
     return [
-        disk(name, gib, PTTYPE="gpt"),
+        disk(name, 100, PTTYPE="gpt"),
         part(f"{name}1", name, 600, PARTTYPE=boot),
         part(f"{name}2", name, 2048, LABEL="rbboot", FSTYPE="xfs"),
-        part(f"{name}3", name, gib * 1024 - 2700, FSTYPE="LVM2_member"),
+        part(f"{name}3", name, 100 * 1024 - 2700, FSTYPE="LVM2_member"),
         *(volume(label, f"{name}3", size) for label, size in VOLUMES.items()),
     ]
 

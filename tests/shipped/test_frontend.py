@@ -11,14 +11,12 @@ from typing import Any
 
 import pytest
 
-from rollbuild.compiler import Compiler, Profile, Target
+from rollbuild.compiler import Profile
 from rollbuild.findings import Severity
-from rollbuild.language import collect_defaults, complete, find_rolls, read_description
-from rollbuild.process import find_program
-from rollbuild.releases import load_release
-from tests.shipped.conftest import FOLDERS, Tree, scripts_of
+from tests.programs import need_program, run_checker
+from tests.shipped.conftest import Tree, compile_appliance, scripts_of
+from tests.shipped.webservers import check_nginx
 
-SBIN = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"
 HOSTS: list[dict[str, Any]] = [
     {"name": "compute-0-0", "appliance": "compute", "address": "10.1.255.254", "mac": "52:54:00:AA:00:01"},
     {
@@ -43,22 +41,9 @@ CompileWith = Callable[..., Profile]
 @pytest.fixture(scope="session")
 def compile_with() -> CompileWith:
     """Compile an appliance with data and attributes."""
-    rolls = find_rolls(FOLDERS)
-    defaults = collect_defaults(declaration for roll in rolls for declaration in roll.declarations())
-    description = read_description(rolls)
 
     def compile_one(data: Mapping[str, Any] = DATA, name: str = "frontend", **attributes: str) -> Profile:
-        texts = defaults.resolve_texts(os="linux", appliance=name, rack="0", host=name)
-        values = complete(
-            {**texts, **attributes},
-            root=name,
-            appliance=name,
-            membership=name,
-            hostname=name,
-            os_release="el9",
-            graph="default",
-        )
-        return Compiler(description, load_release("el9"), dict(data)).compile(Target(name, name, name, values))
+        return compile_appliance(name, "el9", data, **attributes)
 
     return compile_one
 
@@ -87,10 +72,11 @@ def prepare(host: Tree) -> Tree:
 
 def install(host: Tree, profile: Profile, *nodes: str) -> None:
     """Run the scripts of %post of some nodes, or of all; they must say nothing on standard error."""
-    for script in (*scripts_of(profile, "post", "progress"), *scripts_of(profile, "post")):
-        if script.in_chroot and (not nodes or script.node in nodes or script.node == "progress"):
-            done = host.run(script)
-            assert (done.returncode, done.stderr) == (0, ""), f"{script.node}: {done.stdout}{done.stderr}"
+    host.run_all(
+        script
+        for script in (*scripts_of(profile, "post", "progress"), *scripts_of(profile, "post"))
+        if script.in_chroot and (not nodes or script.node in nodes or script.node == "progress")
+    )
 
 
 def run(host: Tree, program: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -104,19 +90,6 @@ def run(host: Tree, program: str, **environment: str) -> subprocess.CompletedPro
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done
-
-
-def need(program: str) -> str:
-    path = shutil.which(program, path=SBIN)
-    if path is None:
-        pytest.skip(f"{program} is not installed")
-    return path
-
-
-def check(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.mark.long
@@ -173,10 +146,10 @@ def test_hosts_that_cannot_be(
 
 
 def test_dnsmasq_accepts_all_of_its_files(host: Tree, plain: Profile) -> None:
-    dnsmasq = need("dnsmasq")
+    dnsmasq = need_program("dnsmasq")
     install(prepare(host), plain, "cluster-dns", "dhcp-dnsmasq", "netboot")
     # These are read with the paths of the tree, as the server would.
-    check(dnsmasq, "--test", "-C", host.root / "etc/dnsmasq.conf")
+    run_checker(dnsmasq, "--test", "-C", host.root / "etc/dnsmasq.conf")
     settings = "".join(path.read_text() for path in (host.root / "etc/dnsmasq.d").iterdir())
     assert {"dhcp-ignore=tag:!known", "dhcp-range=10.1.0.0,static,255.255.0.0,3600"} <= set(settings.splitlines())
     assert not re.search(r"^(interface|bind-interfaces)", settings, re.MULTILINE)
@@ -193,30 +166,13 @@ def test_kea_accepts_its_file(host: Tree, compile_with: CompileWith, data: dict[
     (subnet,) = json.loads(path.read_text())["Dhcp4"]["subnet4"]
     assert [row["hostname"] for row in subnet["reservations"]] == ["compute-0-0", "login-0-0"][: 2 * len(data)]
     assert "pools" not in subnet
-    kea = need("kea-dhcp4")
+    kea = need_program("kea-dhcp4")
     path.write_text(path.read_text().replace(str(host.root), ""))
-    check(kea, "-t", path)
-
-
-NGINX = """
-pid {root}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {root}/body;
-    proxy_temp_path {root}/proxy;
-    fastcgi_temp_path {root}/fastcgi;
-    uwsgi_temp_path {root}/uwsgi;
-    scgi_temp_path {root}/scgi;
-    server {{ listen 127.0.0.1:8080; include {root}/etc/nginx/default.d/*.conf; }}
-    include {root}/etc/nginx/conf.d/*.conf;
-}}
-"""
+    run_checker(kea, "-t", path)
 
 
 def test_certificates_are_made_once_and_nginx_takes_them(host: Tree, plain: Profile) -> None:
-    openssl = need("openssl")
+    openssl = need_program("openssl")
     prepare(host).add_program("systemctl", '[ "$1" = enable ]')
     install(host, plain, "cluster-ca", "web-server", "web-server-tls")
     run(host, "usr/local/libexec/rollbuild-ca")
@@ -226,20 +182,18 @@ def test_certificates_are_made_once_and_nginx_takes_them(host: Tree, plain: Prof
     for name in ("ca/ca.key", "tls/server.key"):
         assert made[f"etc/rollbuild/{name}"][0] == 0o600
     assert [name for name in made if name.startswith("export") and b"PRIVATE" in made[name][1]] == []
-    check(
+    run_checker(
         openssl, "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", etc / "ca/ca.pem", etc / "tls/server.pem"
     )
-    text = check(openssl, "x509", "-noout", "-ext", "subjectAltName", "-in", etc / "tls/server.pem")
+    text = run_checker(openssl, "x509", "-noout", "-ext", "subjectAltName", "-in", etc / "tls/server.pem")
     assert "DNS:frontend.cluster.internal, DNS:frontend, IP Address:10.1.1.1" in text
     run(host, "usr/local/libexec/rollbuild-ca")
     assert host.files() == made
-    nginx = need("nginx")
-    host.write("/nginx.conf", NGINX.format(root=host.root))
-    check(nginx, "-t", "-p", host.root, "-c", host.root / "nginx.conf")
+    check_nginx(host)
 
 
 def test_certificates_follow_names_and_the_ca(host: Tree, plain: Profile) -> None:
-    openssl = need("openssl")
+    openssl = need_program("openssl")
     install(prepare(host), plain, "cluster-ca")
     program = host.root / "usr/local/libexec/rollbuild-ca"
     run(host, "usr/local/libexec/rollbuild-ca")
@@ -248,11 +202,11 @@ def test_certificates_follow_names_and_the_ca(host: Tree, plain: Profile) -> Non
     run(host, "usr/local/libexec/rollbuild-ca")
     assert host.files()["etc/rollbuild/ca/ca.pem"] == first["etc/rollbuild/ca/ca.pem"]
     pem = host.root / "etc/rollbuild/tls/server.pem"
-    assert "DNS:boot.example.org" in check(openssl, "x509", "-noout", "-ext", "subjectAltName", "-in", pem)
+    assert "DNS:boot.example.org" in run_checker(openssl, "x509", "-noout", "-ext", "subjectAltName", "-in", pem)
     assert "systemctl reload nginx.service" in host.called()
     (host.root / "etc/rollbuild/ca/ca.key").unlink()
     assert "a new CA is made" in run(host, "usr/local/libexec/rollbuild-ca").stdout
-    check(openssl, "verify", "-CAfile", host.root / "export/install/ca.pem", pem)
+    run_checker(openssl, "verify", "-CAfile", host.root / "export/install/ca.pem", pem)
 
 
 def test_selinux_is_told_once(host: Tree, plain: Profile) -> None:
@@ -368,7 +322,7 @@ UNITS = {
 
 
 def test_systemd_accepts_the_units(host: Tree, plain: Profile, compile_with: CompileWith) -> None:
-    analyze = need("systemd-analyze")
+    analyze = need_program("systemd-analyze")
     install(prepare(host), plain)
     host.add_program("curl", "exit 22")
     install(host, compile_with(name="compute"), "accounts-client")
@@ -399,15 +353,15 @@ def test_homes_are_mounted_where_they_are_not_local(host: Tree, compile_with: Co
 
 
 def test_programs_pass_shellcheck(host: Tree, full: Profile, compile_with: CompileWith) -> None:
-    shellcheck = find_program("shellcheck")
-    if shellcheck is None:
-        pytest.skip("shellcheck is not installed")
+    shellcheck = need_program("shellcheck")
     install(prepare(host), full)
     host.add_program("curl", "exit 22")
     for script in scripts_of(compile_with(name="compute"), "post", "accounts-client"):
         host.run(script)
     names = "accounts backup ca publish-accounts selinux"
-    check(shellcheck, "--shell=bash", *(host.root / f"usr/local/libexec/rollbuild-{name}" for name in names.split()))
+    run_checker(
+        shellcheck, "--shell=bash", *(host.root / f"usr/local/libexec/rollbuild-{name}" for name in names.split())
+    )
 
 
 def test_exports_are_what_exportfs_reads(host: Tree, plain: Profile) -> None:
@@ -418,7 +372,7 @@ def test_exports_are_what_exportfs_reads(host: Tree, plain: Profile) -> None:
         "/export/home 10.1.0.0/16(rw,sync,root_squash,no_subtree_check,sec=sys)",
         "/export/share 10.1.0.0/16(ro,sync,root_squash,no_subtree_check,sec=sys)",
     ]
-    exportfs = need("exportfs")
+    exportfs = need_program("exportfs")
     if os.geteuid() != 0 or not Path("/etc/exports").exists():
         pytest.skip("only root can give exportfs another /etc/exports")
     exports = host.root / "exports"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rollbuild.compiler import Profile
+from tests.programs import need_program
 from tests.shipped.conftest import RELEASES, Compile, Tree, scripts_of
 from tests.shipped.test_disks import Device, choose, disk, part
 
@@ -43,14 +44,6 @@ NODES = {
 Configure = Callable[..., Profile]
 
 
-def program(name: str) -> str:
-    """Where a program is; the test is skipped without it."""
-    path = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
 @pytest.fixture
 def configure(compile_shipped: Compile, host: Tree) -> Configure:
     """Run the scripts of %post of these rolls' nodes, in order; each must succeed and be silent."""
@@ -63,10 +56,7 @@ def configure(compile_shipped: Compile, host: Tree) -> Configure:
 
     def run(appliance: str, release: str, **attributes: str) -> Profile:
         profile = compile_shipped(appliance, release, **{**ATTRIBUTES, **attributes})
-        for script in scripts_of(profile, "post"):
-            if script.node in NODES or script.node == "progress":
-                done = host.run(script)
-                assert (done.returncode, done.stderr) == (0, ""), f"{script.node}: {done.stdout}{done.stderr}"
+        host.run_all(script for script in scripts_of(profile, "post") if script.node in {*NODES, "progress"})
         return profile
 
     return run
@@ -184,7 +174,7 @@ def test_the_file_server_keeps_the_lines_of_others(configure: Configure, host: T
 
 
 def test_firewalld_accepts_the_policies(configure: Configure, host: Tree) -> None:
-    checker = program("firewall-offline-cmd")
+    checker = need_program("firewall-offline-cmd")
     for appliance in ("compute", "nas", "frontend"):
         configure(appliance, "el9", job_ports="6818 50000-63000")
     folder = host.root / "etc/firewalld"
@@ -253,10 +243,11 @@ CHECKERS: dict[str, tuple[str, list[str], str, str, str]] = {
 def test_programs_accept_their_files(
     configure: Configure, host: Tree, name: str, arguments: list[str], appliance: str, release: str, says: str
 ) -> None:
-    path = program(name)
+    path = need_program(name)
     configure(appliance, release)
     if name == "sshd":
-        subprocess.run([program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", f"{host.root}/key"], check=True)
+        keygen = need_program("ssh-keygen")
+        subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", f"{host.root}/key"], check=True)
     data = [line + "\n" for line in host.read("/etc/fstab").splitlines() if line.startswith("LABEL=")]
     host.write("/data.fstab", "".join(data))
     host.write("/etc/systemd/system/user-1000.slice", "[Unit]\nDescription=A user\n")
@@ -280,7 +271,7 @@ def test_programs_accept_their_files(
 
 
 def test_fail2ban_reads_its_jail(configure: Configure, host: Tree) -> None:
-    client = program("fail2ban-client")
+    client = need_program("fail2ban-client")
     vendor = Path("/etc/fail2ban")
     if not vendor.is_dir():
         pytest.skip("fail2ban brought no configuration")
@@ -393,7 +384,7 @@ def slurm(
     configure_with: Callable[..., None], tmp_path_factory: pytest.TempPathFactory, host: Tree
 ) -> Iterator[Callable[..., str]]:
     """Start a controller on this machine with the files of the front end, and ask it with scontrol."""
-    controller, munged, scontrol = program("slurmctld"), program("munged"), program("scontrol")
+    controller, munged, scontrol = need_program("slurmctld"), need_program("munged"), need_program("scontrol")
     folder = tmp_path_factory.mktemp("slurm", numbered=True)
     folder.chmod(0o755)
     running: list[subprocess.Popen[bytes]] = []
@@ -500,7 +491,7 @@ def test_the_first_boot_makes_the_database_once(
     (path,) = (host.root / "etc/rollbuild/boot-post.d").glob("*-slurm-accounting.sh")
     for _ in range(2):
         done = subprocess.run(
-            [program("bash"), str(path)],
+            [need_program("bash"), str(path)],
             env={"PATH": f"{host.programs}:/usr/bin:/bin"},
             capture_output=True,
             text=True,
@@ -524,7 +515,7 @@ def test_a_node_tells_its_hardware_and_never_fails_by_it(configure: Configure, h
     for body in ("printf 'NodeName=x CPUs=4\\nUpTime=1\\n'", "exit 1"):
         host.add_program("slurmd", body)
         done = subprocess.run(
-            [program("bash"), str(path)],
+            [need_program("bash"), str(path)],
             env={"PATH": f"{host.programs}:/usr/bin:/bin"},
             capture_output=True,
             text=True,

@@ -1,19 +1,17 @@
 """The node `secrets` against a small server with a certificate of its own authority: what it takes, and what not."""
 
 import io
-import shutil
-import ssl
 import subprocess
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from tests.shipped.conftest import Compile, Tree, scripts_of
+from tests.shipped.webservers import lead_to, make_certificate, serving
 
 TOKEN = "0123456789abcdef"
 ATTRIBUTES = {
@@ -56,8 +54,7 @@ class FrontEnd:
     authority: bytes = b""
     given: bool = False
     asked: list[tuple[str, str]] = field(default_factory=list)
-    public_port: int = 0
-    private_port: int = 0
+    ports: dict[str, int] = field(default_factory=dict)
 
     def answer(self, path: str, token: str) -> tuple[int, bytes]:
         self.asked.append((path, token))
@@ -69,26 +66,6 @@ class FrontEnd:
             return 410, b"gone"
         self.given = True
         return 200, self.bundle
-
-
-def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """An authority and a certificate of it for 10.1.1.1: the authority's, and key and certificate in one file."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    ca, ca_key, server, request = (folder / f"{name}-{part}" for part in ("ca.pem", "ca.key", "server.pem", "request"))
-    extension = folder / f"{name}-extension"
-    extension.write_text("subjectAltName=IP:10.1.1.1\n")
-    made = ["-extfile", extension, "-out", folder / f"{name}-certificate"]
-    make_key = ["-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"]
-    for arguments in (
-        ["req", "-x509", *make_key, "-keyout", ca_key, "-out", ca, "-days", "2"],
-        ["req", *make_key, "-keyout", server, "-out", request],
-        ["x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-set_serial", "1", "-days", "2", *made],
-    ):
-        subprocess.run([openssl, *map(str, arguments)], check=True, capture_output=True, timeout=60)
-    server.write_text(server.read_text() + (folder / f"{name}-certificate").read_text())
-    return ca, server
 
 
 @pytest.fixture(scope="module")
@@ -116,20 +93,8 @@ def front_end(certificates: tuple[bytes, Path, bytes]) -> Iterator[FrontEnd]:
         def log_message(self, format: str, *arguments: object) -> None:
             pass
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates[1])
-    public, private = (ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2))
-    private.socket = context.wrap_socket(private.socket, server_side=True)
-    state.public_port, state.private_port = public.server_port, private.server_port
-    threads = [threading.Thread(target=server.serve_forever, args=(0.02,)) for server in (public, private)]
-    for thread in threads:
-        thread.start()
-    yield state
-    for server in (public, private):
-        server.shutdown()
-        server.server_close()
-    for thread in threads:
-        thread.join()
+    with serving(Handler, certificates[1]) as state.ports:
+        yield state
 
 
 Fetch = Callable[..., subprocess.CompletedProcess[str]]
@@ -138,15 +103,10 @@ Fetch = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def fetch(compile_shipped: Compile, host: Tree, front_end: FrontEnd) -> Fetch:
     """Run the script on a compute node; its way to 10.1.1.1 leads to the small server."""
-    curl = shutil.which("curl")
-    if curl is None:
-        pytest.skip("curl is not installed")
     host.add_program("restorecon", "exit 0")
 
     def run(**attributes: str) -> subprocess.CompletedProcess[str]:
-        ways = f"--connect-to 10.1.1.1:80:127.0.0.1:{front_end.public_port}"
-        ways += f" --connect-to 10.1.1.1:8443:127.0.0.1:{front_end.private_port} --retry-delay 1 --noproxy '*'"
-        host.add_program("curl", f'exec {curl} "$@" {ways}')
+        lead_to(host, front_end.ports)
         profile = compile_shipped("compute", "el9", **{**ATTRIBUTES, **attributes})
         (first,) = scripts_of(profile, "post", "progress")
         assert host.run(first).returncode == 0
@@ -192,7 +152,7 @@ def lose_authority(front_end: FrontEnd) -> None:
 
 
 def stop_service(front_end: FrontEnd) -> None:
-    front_end.private_port = 1
+    front_end.ports["https"] = 1
 
 
 def give_before(front_end: FrontEnd) -> None:

@@ -1,7 +1,6 @@
 """The scripts of base and kernel that depend on attributes, run twice; and what programs say of their files."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from pykickstart.parser import KickstartParser
 from pykickstart.version import makeVersion
 
+from tests.programs import need_program
 from tests.shipped.conftest import Compile, Tree, scripts_of
 
 Run = Callable[..., None]
@@ -35,13 +35,6 @@ def run(compile_shipped: Compile, host: Tree) -> Run:
             before = host.files()
 
     return run_node
-
-
-def find_program(name: str) -> str:
-    path = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
 
 
 LINES = {
@@ -100,7 +93,7 @@ def test_drivers(run: Run, host: Tree) -> None:
         "options mlx5_core prof_sel=2",
         "options bnxt_en debug=1 x=2",
     ]
-    program = find_program("modprobe")
+    program = need_program("modprobe")
     done = subprocess.run(
         [program, "-C", str(host.root / "etc/modprobe.d"), "--showconfig"], capture_output=True, text=True, check=False
     )
@@ -192,7 +185,7 @@ def test_crash_dumps(run: Run, host: Tree, target: str) -> None:
 def test_settings_of_the_kernel(run: Run, host: Tree) -> None:
     run("sysctl", sysctl="vm.swappiness = 10\n\nnet.core.somaxconn=4096\n")
     assert host.read("/etc/sysctl.d/95-rollbuild-site.conf") == "vm.swappiness = 10\nnet.core.somaxconn=4096\n"
-    program = find_program("sysctl")
+    program = need_program("sysctl")
     for name in ("70-rollbuild", "95-rollbuild-site"):
         done = subprocess.run(
             [program, "--dry-run", "-p", str(host.root / f"etc/sysctl.d/{name}.conf")],
@@ -274,7 +267,7 @@ def test_trusted_networks(run: Run, host: Tree) -> None:
     run("cluster-zone", trust_private="yes")
     zone = host.root / "etc/firewalld/zones/rbcluster.xml"
     assert 'target="ACCEPT"' in zone.read_text() and '<source address="10.1.0.0/16"/>' in zone.read_text()
-    program = find_program("firewall-offline-cmd")
+    program = need_program("firewall-offline-cmd")
     done = subprocess.run(
         [program, "--system-config", str(host.root / "etc/firewalld"), "--zone=rbcluster", "--list-all"],
         capture_output=True,
@@ -299,7 +292,7 @@ def test_logs_wait_for_the_front_end(run: Run, host: Tree) -> None:
     run("log-forward")
     text = host.read("/etc/rsyslog.d/60-rollbuild-forward.conf")
     assert re.search(r'queue\.type="LinkedList".*queue\.filename=', text, re.DOTALL)
-    program = find_program("rsyslogd")
+    program = need_program("rsyslogd")
     config = Path(host.root, "rsyslog.conf")
     config.write_text(f'include(file="{host.root}/etc/rsyslog.d/*.conf")\n')
     done = subprocess.run([program, "-N1", "-f", str(config)], capture_output=True, text=True, check=False)

@@ -14,11 +14,12 @@ from pykickstart.parser import KickstartParser
 from pykickstart.version import makeVersion
 
 from rollbuild.checks import check_profile, check_scripts
-from rollbuild.compiler import Compiler, Profile, Target
+from rollbuild.compiler import Profile
 from rollbuild.findings import Severity
-from rollbuild.language import collect_defaults, complete, find_rolls, read_description
 from rollbuild.releases import load_release
-from tests.shipped.conftest import FOLDERS, RELEASES, SOURCES, Tree, scripts_of
+from tests.programs import need_program, run_checker
+from tests.shipped.conftest import RELEASES, SOURCES, Tree, compile_appliance, scripts_of
+from tests.shipped.webservers import check_nginx
 
 ROLL = SOURCES / "rolls/monitoring"
 DASHBOARD = ROLL / "include/cluster-dashboard.json"
@@ -39,28 +40,13 @@ DATA: dict[str, Any] = {
 
 def compile_with_data(appliance: str, release: str, **attributes: str) -> Profile:
     """An appliance of the shipped rolls, with hosts of the cluster."""
-    rolls = find_rolls(FOLDERS)
-    defaults = collect_defaults(declaration for roll in rolls for declaration in roll.declarations())
-    values = complete(
-        {**defaults.resolve_texts(os="linux", appliance=appliance, rack="0", host=appliance), **attributes},
-        root=appliance,
-        appliance=appliance,
-        membership=appliance,
-        hostname=appliance,
-        os_release=release,
-        graph="default",
-    )
-    compiler = Compiler(read_description(rolls), load_release(release), DATA)
-    return compiler.compile(Target(appliance, appliance, appliance, values))
+    return compile_appliance(appliance, release, DATA, **attributes)
 
 
 def run_roll(host: Tree, profile: Profile) -> None:
     """Run all scripts of the roll's nodes; each must succeed."""
     for node in sorted(path.stem for path in (ROLL / "nodes").iterdir()):
-        for script in scripts_of(profile, "post", node):
-            done = host.run(script)
-            assert done.returncode == 0, f"{node}: {done.stdout}{done.stderr}"
-            assert done.stderr == "", node
+        host.run_all(scripts_of(profile, "post", node))
 
 
 @pytest.fixture
@@ -71,19 +57,6 @@ def watched(host: Tree) -> Tree:
     host.add_program("firewall-offline-cmd", "case $2 in --query*) exit 1 ;; esac")
     host.write("/usr/local/libexec/rollbuild.sh", 'rb_fail() { echo "$1" >&2; exit 1; }\n')
     return host
-
-
-def find_program(name: str) -> str:
-    path = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
-def run_checker(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.mark.long
@@ -153,7 +126,7 @@ def test_archives_are_those_of_the_clusters_hosts(watched: Tree) -> None:
 
 @pytest.mark.parametrize("attributes", [{}, {"alertmanager": "10.1.1.1:9093"}])
 def test_promtool_accepts_the_configuration(watched: Tree, attributes: dict[str, str]) -> None:
-    promtool = find_program("promtool")
+    promtool = need_program("promtool")
     run_roll(watched, compile_with_data("frontend", "el9", **PROMETHEUS, **attributes))
     config = watched.root / "etc/prometheus/prometheus.yml"
     said = run_checker(promtool, "check", "config", config)
@@ -221,7 +194,7 @@ def test_every_alert_is_tried() -> None:
 
 @pytest.mark.parametrize("alert", RAISED)
 def test_alerts_go_off_and_only_then(tmp_path: Path, alert: str) -> None:
-    promtool = find_program("promtool")
+    promtool = need_program("promtool")
     bad, good, when = RAISED[alert]
     tests = [
         {
@@ -251,7 +224,7 @@ def dashboard_queries() -> Iterator[tuple[str, str]]:
 
 
 def test_queries_of_the_dashboard_can_be_read(tmp_path: Path) -> None:
-    promtool = find_program("promtool")
+    promtool = need_program("promtool")
     rules = []
     for number, (_, query) in enumerate(dashboard_queries()):
         query = query.replace("$__rate_interval", "2m")
@@ -304,32 +277,14 @@ def test_the_password_of_grafana_is_made_once(watched: Tree) -> None:
     assert path.read_text() == first
 
 
-NGINX = """
-pid {root}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {root}/body;
-    proxy_temp_path {root}/proxy;
-    fastcgi_temp_path {root}/fastcgi;
-    uwsgi_temp_path {root}/uwsgi;
-    scgi_temp_path {root}/scgi;
-    server {{ listen 127.0.0.1:8080; include {root}/etc/nginx/default.d/*.conf; }}
-}}
-"""
-
-
 def test_nginx_leads_to_grafana(watched: Tree) -> None:
-    nginx = find_program("nginx")
     run_roll(watched, compile_with_data("frontend", "el9", **PROMETHEUS))
-    watched.write("/nginx.conf", NGINX.format(root=watched.root))
-    run_checker(nginx, "-t", "-p", watched.root, "-c", watched.root / "nginx.conf")
+    check_nginx(watched)
 
 
 @pytest.mark.parametrize("unit", ["rollbuild-prometheus", "rollbuild-node-exporter"])
 def test_systemd_accepts_the_units(watched: Tree, unit: str) -> None:
-    analyze = find_program("systemd-analyze")
+    analyze = need_program("systemd-analyze")
     run_roll(watched, compile_with_data("frontend", "el9", **PROMETHEUS))
     assert "\nExecStart=/" in watched.read(f"/etc/systemd/system/{unit}.service")
     run_checker(analyze, "verify", watched.root / f"etc/systemd/system/{unit}.service")

@@ -1,6 +1,5 @@
 """The scripts of %post and of the first boot, run in a throw-away tree, twice; and what programs say of the files."""
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,9 @@ import pytest
 from lxml import etree
 
 from rollbuild.compiler import Profile
+from tests.programs import need_program
 from tests.shipped.conftest import APPLIANCES, RELEASES, Compile, Tree, scripts_of
+from tests.shipped.webservers import write_nginx_conf
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI root of the front end"
 VENDOR = "[baseos]\nname=BaseOS\nenabled=1\n\n[extras]\nname=Extras\nenabled = 1\n"
@@ -37,11 +38,7 @@ def install(compile_shipped: Compile, host: Tree) -> Install:
 
     def run(appliance: str, release: str, **attributes: str) -> Profile:
         profile = compile_shipped(appliance, release, **attributes)
-        for script in scripts_of(profile, "post"):
-            if script.in_chroot:
-                done = host.run(script)
-                assert done.returncode == 0, f"{script.node}: {done.stdout}{done.stderr}"
-                assert done.stderr == "", script.node
+        host.run_all(script for script in scripts_of(profile, "post") if script.in_chroot)
         return profile
 
     return run
@@ -207,21 +204,6 @@ def test_the_firewall_reads_its_zone_and_policy(install: Install, host: Tree) ->
     assert policy.get("target") == "ACCEPT"
 
 
-NGINX = """
-pid {root}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {root}/body;
-    proxy_temp_path {root}/proxy;
-    fastcgi_temp_path {root}/fastcgi;
-    uwsgi_temp_path {root}/uwsgi;
-    scgi_temp_path {root}/scgi;
-    server {{ listen 127.0.0.1:8080; include {root}/etc/nginx/default.d/*.conf; }}
-}}
-"""
-
 # Program, what it is given, and the appliance and release whose file it reads.
 CHECKERS: dict[str, tuple[str, list[str], str, str]] = {
     "chrony of a host": ("chronyd", ["-p", "-f", "{root}/etc/chrony.conf"], "compute", "el9"),
@@ -252,16 +234,12 @@ CHECKERS: dict[str, tuple[str, list[str], str, str]] = {
 def test_programs_accept_their_files(
     install: Install, host: Tree, program: str, arguments: list[str], appliance: str, release: str
 ) -> None:
-    path = shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin")
-    if path is None:
-        pytest.skip(f"{program} is not installed")
+    path = need_program(program)
     install(appliance, release)
     if program == "sshd":
-        keygen = shutil.which("ssh-keygen")
-        if keygen is None:
-            pytest.skip("ssh-keygen is not installed")
+        keygen = need_program("ssh-keygen")
         subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(host.root / "key")], check=True)
-    host.write("/nginx.conf", NGINX.format(root=host.root))
+    write_nginx_conf(host)
     host.write("/rsyslog.conf", f'include(file="{host.root}/etc/rsyslog.d/*.conf")\n')
     for config in Path(host.root, "etc").rglob("*"):
         if config.is_file():

@@ -1,21 +1,19 @@
 """The functions that report an install, against a small server: where reports go, with what; that none stops one."""
 
 import io
-import shutil
 import ssl
 import subprocess
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
 
 from tests.shipped.conftest import Compile, Tree, scripts_of
-from tests.shipped.test_hpc_secrets import make_certificate
+from tests.shipped.webservers import lead_to, make_certificate, serving
 
 TOKEN = "0123456789abcdef"
 BOTH = "https://10.1.1.1:8443/events/ http://10.1.1.1/events/"
@@ -61,20 +59,8 @@ def receiver(certificates: tuple[str, Path, str]) -> Iterator[Receiver]:
         def log_message(self, format: str, *arguments: object) -> None:
             pass
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates[1])
-    servers = {name: ThreadingHTTPServer(("127.0.0.1", 0), Handler) for name in ("http", "https")}
-    servers["https"].socket = context.wrap_socket(servers["https"].socket, server_side=True)
-    state.ports = {name: server.server_port for name, server in servers.items()}
-    threads = [threading.Thread(target=server.serve_forever, args=(0.02,)) for server in servers.values()]
-    for thread in threads:
-        thread.start()
-    yield state
-    for server in servers.values():
-        server.shutdown()
-        server.server_close()
-    for thread in threads:
-        thread.join()
+    with serving(Handler, certificates[1]) as state.ports:
+        yield state
 
 
 Report = Callable[..., subprocess.CompletedProcess[str]]
@@ -83,12 +69,7 @@ Report = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def report(compile_shipped: Compile, host: Tree, receiver: Receiver) -> Report:
     """Run `progress` of %pre, then a line of shell with its functions."""
-    curl = shutil.which("curl")
-    if curl is None:
-        pytest.skip("curl is not installed")
-    ways = f"--connect-to 10.1.1.1:80:127.0.0.1:{receiver.ports['http']}"
-    ways += f" --connect-to 10.1.1.1:8443:127.0.0.1:{receiver.ports['https']} --retry-delay 1"
-    host.add_program("curl", f'exec {curl} "$@" {ways}')
+    lead_to(host, receiver.ports)
 
     def run(line: str, **attributes: str) -> subprocess.CompletedProcess[str]:
         given = {"install_token": TOKEN, "install_events": BOTH, "hostname": "compute-0-0", **attributes}

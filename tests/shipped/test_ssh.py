@@ -14,6 +14,7 @@ import pytest
 from rollbuild.checks import check_profile
 from rollbuild.findings import Severity
 from rollbuild.releases import load_release
+from tests.programs import need_program
 from tests.shipped.conftest import APPLIANCES, RELEASES, Compile, Tree, scripts_of
 
 NODES = {"progress", "ssh-server", "known-hosts", "host-keys", "login-ssh"}
@@ -25,16 +26,9 @@ OWNERS = {"el8": ("root:ssh_keys", 0o640), "el9": ("root:ssh_keys", 0o640), "el1
 Configure = Callable[..., str]
 
 
-def program(name: str) -> str:
-    """Where a program is; the test is skipped without it."""
-    path = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
 def keygen(*arguments: str | Path) -> None:
-    subprocess.run([program("ssh-keygen"), "-q", *map(str, arguments)], check=True, capture_output=True, timeout=60)
+    command = [need_program("ssh-keygen"), "-q", *map(str, arguments)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 def make_key(path: Path, kind: str = "ed25519") -> str:
@@ -223,7 +217,7 @@ def sshd_config(host: Tree, release: str, port: int = 22) -> Path:
 def test_sshd_accepts_its_files(
     configure: Configure, host: Tree, authorities: dict[str, Path], appliance: str, release: str
 ) -> None:
-    sshd = program("sshd")
+    sshd = need_program("sshd")
     fill_bundle(host, authorities["hosts"])
     configure(appliance, release)
     path = sshd_config(host, release)
@@ -242,7 +236,7 @@ def test_sshd_accepts_its_files(
 @contextmanager
 def running_sshd(host: Tree, release: str) -> Iterator[int]:
     """A sshd of the tree's files on loopback; its port."""
-    sshd = program("sshd")
+    sshd = need_program("sshd")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -280,7 +274,7 @@ def log_in(host: Tree, port: int, name: str, *options: str) -> subprocess.Comple
         "IdentitiesOnly": "yes",
     }
     given = [f"-o{key}={value}" for key, value in settings.items()]
-    command = [program("ssh"), "-v", "-F", "none", *given, *options, "-p", str(port), "127.0.0.1", "echo in"]
+    command = [need_program("ssh"), "-v", "-F", "none", *given, *options, "-p", str(port), "127.0.0.1", "echo in"]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
 
 

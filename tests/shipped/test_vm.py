@@ -1,7 +1,6 @@
 """VM containers: bridges from the cluster's data, control by the front end alone, memory for the host, pools, Xen."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +10,10 @@ import pytest
 import yaml
 from lxml import etree
 
-from rollbuild.compiler import Compiler, Profile, Target
+from rollbuild.compiler import Profile
 from rollbuild.findings import Severity
-from rollbuild.language import collect_defaults, complete, find_rolls, read_description
-from rollbuild.releases import load_release
-from tests.shipped.conftest import FOLDERS, RELEASES, SOURCES, Compile, Tree, scripts_of
+from tests.programs import need_program
+from tests.shipped.conftest import RELEASES, SOURCES, Compile, Tree, compile_appliance, scripts_of
 
 CONNECTIONS = "etc/NetworkManager/system-connections"
 OWN_MAC, OTHER_MAC, THIRD_MAC = "52:54:00:12:34:56", "52:54:00:12:34:57", "52:54:00:12:34:58"
@@ -50,19 +48,7 @@ DATA: dict[str, Any] = {
 
 def compile_container(release: str, data: Mapping[str, Any] | None = None, /, **attributes: str) -> Profile:
     """The VM container vm-container-0-0, with data of the cluster."""
-    rolls = find_rolls(FOLDERS)
-    defaults = collect_defaults(declaration for roll in rolls for declaration in roll.declarations())
-    values = complete(
-        {**defaults.resolve_texts(os="linux", appliance="vm-container", rack="0", host="x"), **attributes},
-        root="vm-container",
-        appliance="vm-container",
-        membership="VM Container",
-        hostname="vm-container-0-0",
-        os_release=release,
-        graph="default",
-    )
-    compiler = Compiler(read_description(rolls), load_release(release), data or {})
-    return compiler.compile(Target("vm-container-0-0", "vm-container", "vm-container", values))
+    return compile_appliance("vm-container", release, data, hostname="vm-container-0-0", **attributes)
 
 
 @pytest.fixture
@@ -126,9 +112,7 @@ def test_each_network_has_a_bridge(container: Tree, release: str) -> None:
 
 
 def test_network_manager_reads_the_keyfiles(container: Tree) -> None:
-    nmcli = shutil.which("nmcli")
-    if nmcli is None:
-        pytest.skip("nmcli is not installed")
+    nmcli = need_program("nmcli")
     run_nodes(container, compile_container("el10", DATA, vm_vlans="100"), ["vm-bridge", "vm-networks"])
     for name, text in connections(container).items():
         # What it does not understand it leaves out of what it writes.
@@ -185,9 +169,7 @@ def test_without_a_key_nobody_gets_in_as_rbvm(container: Tree) -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_sshd_restricts_the_user_alone(container: Tree, release: str) -> None:
-    sshd, keygen = (shutil.which(name, path="/usr/sbin:/usr/bin") for name in ("sshd", "ssh-keygen"))
-    if sshd is None or keygen is None:
-        pytest.skip("sshd is not installed")
+    sshd, keygen = need_program("sshd"), need_program("ssh-keygen")
     subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(container.root / "key")], check=True)
     profile = compile_container(release)
     run_nodes(container, profile, ["ssh-server", "vm-control"])
@@ -218,9 +200,7 @@ def test_sshd_restricts_the_user_alone(container: Tree, release: str) -> None:
 
 
 def test_the_front_end_uses_its_key_for_this_user(compile_shipped: Compile, container: Tree) -> None:
-    ssh = shutil.which("ssh")
-    if ssh is None:
-        pytest.skip("ssh is not installed")
+    ssh = need_program("ssh")
     run_nodes(container, compile_shipped("frontend", "el9"), ["vm-control-key"])
     path = container.root / "etc/ssh/ssh_config.d/40-rollbuild-vm.conf"
     path.write_text(container.read("/etc/ssh/ssh_config.d/40-rollbuild-vm.conf"))

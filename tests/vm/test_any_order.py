@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rollbuild.cluster import list_interfaces, list_vms, set_boot
+from rollbuild.cluster import list_interfaces, list_vms, set_boot, set_vm
 from rollbuild.errors import RollbuildError
 from tests.vm.sites import Cluster, Killed, make_template, open_copy
 
 CONTAINERS = ("vm-container-0-0", "vm-container-0-1")
+FILES = ("/state/a", "/state/partition1/vm/disks/compute-0-0-1.xvda")
 MOMENTS = st.one_of(st.just(0), st.integers(1, 14))
 
 
@@ -92,9 +93,9 @@ class Lives(RuleBasedStateMachine):
         self.type("stop", pick, at, action=action)
 
     @precondition(lambda self: self.names())
-    @rule(to=st.sampled_from(CONTAINERS), pick=st.integers(0, 4), at=MOMENTS)
-    def move(self, to: str, pick: int, at: int) -> None:
-        self.type("move", pick, at, to=to)
+    @rule(to=st.sampled_from(CONTAINERS), file=st.sampled_from(["", *FILES]), pick=st.integers(0, 4), at=MOMENTS)
+    def move(self, to: str, file: str, pick: int, at: int) -> None:
+        self.type("move", pick, at, to=to, file=file)
 
     @precondition(lambda self: self.names())
     @rule(forced=st.booleans(), purges=st.booleans(), pick=st.integers(0, 4), at=MOMENTS)
@@ -108,6 +109,19 @@ class Lives(RuleBasedStateMachine):
         names = self.names()
         with self.cluster.database.writing("set host boot") as c:
             set_boot(c, names[pick % len(names)], "install")
+
+    @precondition(lambda self: self.names())
+    @rule()
+    def load(self) -> None:
+        """What `rocks dump` and `rocks load` leave of states: nothing."""
+        with self.cluster.database.recording() as c:
+            for vm in list_vms(c):
+                set_vm(c, vm.host, state="")
+
+    @precondition(lambda self: self.names())
+    @rule(verb=st.sampled_from(["save", "restore"]), file=st.sampled_from(FILES), pick=st.integers(0, 4), at=MOMENTS)
+    def by_file(self, verb: str, file: str, pick: int, at: int) -> None:
+        self.type(verb, pick, at, file=file)
 
     @precondition(lambda self: self.installing())
     @rule(pick=st.integers(0, 4))

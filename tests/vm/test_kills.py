@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from rollbuild.cluster import set_vm
 from rollbuild.errors import BUSY
 from rollbuild.vm import DomainState, FakeDriver, create, remove
 from tests.vm.sites import Cluster, Killed, Killer, open_copy
 
 OTHER = "vm-container-0-1"
+FILE = "/state/partition2/a.state"
 
 
 def added(cluster: Cluster) -> str:
@@ -40,6 +42,24 @@ def interrupted(cluster: Cluster) -> str:
     return name
 
 
+def saved_elsewhere(cluster: Cluster) -> str:
+    name = running(cluster)
+    cluster.do("save", name, file=FILE)
+    return name
+
+
+def unknown(cluster: Cluster) -> str:
+    """It runs, and the database was loaded from a dump meanwhile."""
+    name = running(cluster)
+    forget(cluster, name)
+    return name
+
+
+def forget(cluster: Cluster, name: str) -> None:
+    with cluster.database.recording() as c:
+        set_vm(c, name, state="", saved="")
+
+
 OFF = (DomainState.SHUTOFF, DomainState.UNDEFINED)
 ACTIVE = (DomainState.ACTIVE,)
 # Before, what is typed, how the VM is when it was done, what it may be refused with when it is typed again.
@@ -57,13 +77,21 @@ KILLED: dict[str, tuple[Callable[[Cluster], str], str, dict[str, object], tuple[
     "move what is off": (installed, "move", {"to": OTHER}, OFF, ""),
     "move what runs": (running, "move", {"to": OTHER}, ACTIVE, ""),
     "move what is saved": (saved, "move", {"to": OTHER}, OFF, ""),
+    "save in a file": (running, "save", {"file": FILE}, OFF, ""),
+    "restore from a file": (saved_elsewhere, "restore", {}, ACTIVE, ""),
+    "create what was saved in a file": (saved_elsewhere, "create", {"is_forced": True}, ACTIVE, "already installing"),
+    "move what runs, by a file": (running, "move", {"to": OTHER, "file": FILE}, ACTIVE, ""),
+    "move what is saved in a file": (saved_elsewhere, "move", {"to": OTHER, "file": FILE}, OFF, ""),
+    "stop what is unknown": (unknown, "stop", {}, OFF, ""),
+    "save what is unknown": (unknown, "save", {}, OFF, ""),
+    "move what is unknown": (unknown, "move", {"to": OTHER}, ACTIVE, ""),
     "remove": (installed, "remove", {}, OFF, ""),
     "remove what runs, with its disks": (running, "remove", {"is_forced": True, "purges": True}, OFF, ""),
 }
 
 
 # The others take a second each and show little more.
-QUICK = ("create", "remove")
+QUICK = ("create", "remove", "move what is off")
 
 
 @pytest.mark.parametrize("what", [one if one in QUICK else pytest.param(one, marks=pytest.mark.long) for one in KILLED])
@@ -91,7 +119,7 @@ def test_killed_at_any_moment(what: str, template: Path, tmp_path: Path, monkeyp
             if was_killed and name in known(cluster):
                 again = cluster.run(verb, name, **options)
                 assert again.error is None or (refusal and refusal in again.error.message), again.error
-                if verb == "move" and before is running and cluster.state(name) in OFF:
+                if verb == "move" and before in (running, unknown) and cluster.state(name) in OFF:
                     # Killed after the move: it waits where it is now.
                     assert any("rocks restore host vm" in line for line in again.news)
                     cluster.do("restore", name)
@@ -106,6 +134,10 @@ def test_killed_at_any_moment(what: str, template: Path, tmp_path: Path, monkeyp
                 assert cluster.state(name) in expected
             if verb == "move":
                 assert cluster.where(name)[1] == OTHER
+                assert cluster.fake("vm-container-0-0").look()["disks"] == {}, "the old copies are forgotten"
+            if verb != "remove":
+                left = {path for one in cluster.containers for path in cluster.fake(one).look()["disks"]}
+                assert (FILE in left) == ((before is saved_elsewhere and verb == "move") or what == "save in a file")
         if not was_killed:
             assert moment > 2
             return

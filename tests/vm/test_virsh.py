@@ -5,13 +5,15 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rollbuild.errors import UNREACHABLE, RollbuildError
-from rollbuild.vm import DomainState, GuestDisk, VirshDriver
+from rollbuild.vm import BootPlace, DomainState, GuestDisk, VirshDriver, VirtType, domain_document
 from rollbuild.vm.virshtext import spell_word
+from tests.vm.test_documents import guest
 
 needs_virsh = pytest.mark.skipif(shutil.which("virsh") is None, reason="virsh is missing (package libvirt-clients)")
 DOMAIN = "<domain type='test'><name>{}</name><memory unit='MiB'>512</memory><os><type>hvm</type></os></domain>"
@@ -61,6 +63,42 @@ def test_a_container_that_does_not_answer() -> None:
     assert refused.value.exit_code == UNREACHABLE
 
 
+@needs_virsh
+def test_what_libvirt_does_with_uuids(tmp_path: Path) -> None:
+    """Why the driver has libvirt forget a machine before it is started: one of the same UUID is replaced, but stays
+    behind an install; one of another UUID, as with another first MAC, is not replaced."""
+    made = guest(VirtType.KVM)
+    moved = replace(made, interfaces=made.interfaces[1:])
+    install = BootPlace("/vmlinuz", "/initrd.img", "")
+    for name, document in (
+        ("run", domain_document(made)),
+        ("changed", domain_document(replace(made, memory=2048))),
+        ("other", domain_document(moved)),
+        ("install", domain_document(made, install)),
+    ):
+        (tmp_path / name).write_bytes(document.replace(b'type="kvm"', b'type="test"'))
+
+    def virsh(*commands: str) -> str:
+        line = "; ".join(command.format(folder=tmp_path, vm=made.name) for command in commands)
+        done = subprocess.run(
+            ["virsh", "-q", "-c", "test:///default", line],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "LC_ALL": "C"},
+            timeout=60,
+        )
+        return done.stdout + done.stderr
+
+    assert made.uuid != moved.uuid
+    shown = virsh("define {folder}/run", "define {folder}/changed", "domuuid {vm}", "dominfo {vm}")
+    assert str(made.uuid) in shown and "2097152 KiB" in shown and "error" not in shown
+    assert f"already exists with uuid {made.uuid}" in virsh("define {folder}/run", "define {folder}/other")
+    # An install is gone when it ends, unless libvirt kept the machine before.
+    after = ("create {folder}/install", "destroy {vm}", "list --all --name")
+    assert made.name in virsh("define {folder}/run", *after).splitlines()
+    assert made.name not in virsh("define {folder}/run", "undefine {vm}", *after).splitlines()
+
+
 # What virsh 9.0 printed on Xen 4.17 and with QEMU: subcommand -> output.
 XEN = {
     "list --all": " Id   Name            State\n--------------------------------\n 0    Domain-0        running\n"
@@ -102,6 +140,17 @@ def test_what_virsh_prints_of_xen(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     }
     assert driver.free_memory() == 1206
     assert driver.kept_memory() == 768
+
+
+def test_a_connection_that_breaks_off_while_virsh_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """virsh has no word for it: SIGPIPE ends it, as was seen when libvirtd was killed under an upload."""
+    program = tmp_path / "virsh"
+    program.write_text("#!/bin/sh\nkill -s PIPE $$\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(RollbuildError, match="cannot reach vm-container-0-0: the connection broke off") as refused:
+        VirshDriver("vm-container-0-0", "xen+ssh://x/system", is_xen=True).states()
+    assert refused.value.exit_code == UNREACHABLE
 
 
 def test_memory_with_kvm_is_as_the_containers_hook_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rollbuild.commands._compare import Change, compare, summarize
 from rollbuild.commands._contents import read_kickstart
-from rollbuild.commands._shown import HIDDEN, counted, printable
+from rollbuild.commands._shown import counted, printable
 from rollbuild.distribution import FileChange, GenerationDiff, PackageChange, make_masks
+from rollbuild.language import HIDDEN
 
 _SIGNS = {
     "added": "+",

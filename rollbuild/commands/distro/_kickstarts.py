@@ -84,16 +84,9 @@ class Compilation:
         if not appliances and not workspace.description.graph.findings:
             hint = "add the roll `appliances`, or a roll with <appliance> in a graph; or say --no-kickstarts"
             report.add([warning("NO-APPLIANCE", "the rolls declare no appliance: there are no Kickstarts", hint=hint)])
-        profiles = []
-        for appliance in appliances:
-            report.add(workspace.attribute_findings(appliance))
-            with report.collecting():
-                profiles.append(workspace.compiler.compile(workspace.target(appliance)))
-        report.add(workspace.description.findings)
-        for profile in profiles:
-            report.add(profile.findings)
-            report.add_checks(profile, workspace.release)
-            if self.url:
+        profiles = report.compile(workspace, appliances)
+        if self.url:
+            for profile in profiles:
                 report.add(_check_source(profile, self.url.rstrip("/")))
         return profiles
 

@@ -9,6 +9,7 @@ from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._report import Report
 from rollbuild.commands._shown import counted
 from rollbuild.commands._store import store_option
+from rollbuild.commands._workspace_options import attribute_options
 from rollbuild.commands.distro._kickstarts import Compilation
 from rollbuild.console import Console
 from rollbuild.distribution import Made, Wanted, create_generation, summarize_shadows
@@ -33,8 +34,7 @@ from rollbuild.rolls import Store
     type=click.Path(path_type=Path),
     help="Have exactly the rolls of this file, which `rollbuild roll list --lock` wrote.",
 )
-@click.option("--attrs", multiple=True, metavar="FILE", help="Attributes: YAML, JSON or Rocks key:value lines.")
-@click.option("-A", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one attribute.")
+@attribute_options
 @click.option("--data", metavar="FILE", help="YAML that templates may use: hosts, networks.")
 @click.option("--url", default="", metavar="URL", help="Where hosts find the distribution.  [the store's own folder]")
 @click.option(

@@ -3,16 +3,14 @@
 import shlex
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 from typing import Any
 
 import click
 
 from rollbuild import __version__
 from rollbuild.commands._options import Session, common_options, pass_session
+from rollbuild.commands._program import run_program
 from rollbuild.commands.insert_ethers._options import Wanted, check_wanted
-from rollbuild.commands.main import _explain as explain
-from rollbuild.errors import INTERRUPTED
 
 _NUMBER = click.IntRange(0, 999_999)
 
@@ -91,24 +89,4 @@ _TEXTS = ("basename", "membership", "hostname", "ipaddr", "baseip", "replace", "
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `insert-ethers ARGV...` (default: the process's arguments) and return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        # What a machine says of itself may be outside the locale's characters.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    session = Session()
-    try:
-        result = command.main(
-            args=None if argv is None else list(argv), prog_name="insert-ethers", obj=session, standalone_mode=False
-        )
-    except (KeyboardInterrupt, click.Abort):
-        session.console.say("interrupted")
-        return INTERRUPTED
-    except Exception as error:
-        if session.debug:
-            import traceback
-
-            session.console.say(traceback.format_exc().rstrip())
-        refusal = explain(error)
-        session.console.print_error(refusal)
-        return refusal.exit_code
-    return result if isinstance(result, int) else 0
+    return run_program(command, "insert-ethers", argv)

@@ -32,7 +32,7 @@ def wait_for_machines(console: Console, front_end: FrontEnd, wanted: Wanted, com
             discovery.check_start(front_end)
         with front_end.database.reading() as c:
             memberships = discovery.read_memberships(c, os=wanted.os)
-        has_screen = _has_screen(console, wanted)
+        has_screen = can_show_screen(console, wanted)
         if membership is None and not wanted.queue and not has_screen:
             membership = _choose(console, wanted, memberships)
         state = discovery.State(_rules(wanted, placement, network, device), _menu(memberships, membership))
@@ -108,7 +108,8 @@ def _listen(run: discovery.Discovery, wanted: Wanted, device: str) -> None:
         run.read(discovery.read_machines(discovery.follow_file(log, run.stop, run.tell)))
 
 
-def _has_screen(console: Console, wanted: Wanted) -> bool:
+def can_show_screen(console: Console, wanted: Wanted) -> bool:
+    """Whether a screen was wanted, and this terminal is large enough for one. Raises RollbuildError."""
     if not wanted.screen or wanted.json or wanted.batch or wanted.queue:
         return False
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
@@ -116,12 +117,11 @@ def _has_screen(console: Console, wanted: Wanted) -> bool:
     try:
         from rollbuild.commands.insert_ethers._screen import SMALLEST
     except ImportError as problem:
-        if wanted.screen:
-            raise RollbuildError(
-                f"the Python package {problem.name} is missing, which the screen needs",
-                hint='install it: pip install "rollbuild[frontend]"; --no-screen does without',
-                exit_code=MISSING_PROGRAM,
-            ) from None
+        raise RollbuildError(
+            f"the Python package {problem.name} is missing, which the screen needs",
+            hint='install it: pip install "rollbuild[frontend]"; --no-screen does without',
+            exit_code=MISSING_PROGRAM,
+        ) from None
     size = os.get_terminal_size(sys.stdout.fileno())
     if size.columns < SMALLEST[0] or size.lines < SMALLEST[1]:
         console.say(f"the terminal is smaller than {SMALLEST[0]}x{SMALLEST[1]}: plain lines are written")

@@ -11,6 +11,7 @@ from rollbuild.commands._options import Session, common_options, pass_session
 from rollbuild.commands._report import Report
 from rollbuild.commands._shown import counted, place_data
 from rollbuild.commands._store import refuse_place, store_option
+from rollbuild.commands._workspace_options import attribute_options
 from rollbuild.commands.netboot._rows import read_rows
 from rollbuild.commands.netboot._site import Given, make_network, make_urls, read_site
 from rollbuild.console import Console
@@ -67,8 +68,7 @@ _FOLDER = click.Path(path_type=Path)
     metavar="URL",
     help="Kickstarts; {host}, {mac} and {address} are filled in.  [http://SERVER/ks/{host}]",
 )
-@click.option("--attrs", multiple=True, metavar="FILE", help="Attributes: YAML, JSON or Rocks key:value lines.")
-@click.option("-A", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one attribute.")
+@attribute_options
 @click.option("--templates", metavar="DIR", type=_FOLDER, help="Templates of the site, in place of rollbuild's.")
 @click.option(
     "--loaders",

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from io import TextIOWrapper
 
 from rollbuild.commands.rocks._command import TRUE, Call, RocksCommand
 from rollbuild.commands.rocks._grammar import (
@@ -17,7 +16,7 @@ from rollbuild.commands.rocks._grammar import (
 )
 from rollbuild.commands.rocks._output import Layout
 from rollbuild.commands.rocks._registry import Table, is_own, load_command, read_table
-from rollbuild.console import Console
+from rollbuild.console import Console, escape_unknown_characters
 from rollbuild.errors import INTERRUPTED, USAGE, RollbuildError
 
 _COMPLETE = "_ROCKS_COMPLETE"
@@ -25,10 +24,7 @@ _COMPLETE = "_ROCKS_COMPLETE"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `rocks ARGV...` (default: the process's arguments) and return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        # A value outside the locale's characters is no reason to fail.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    escape_unknown_characters()
     words = sys.argv[1:] if argv is None else list(argv)
     console = Console()
     is_debugged = "--debug" in words
@@ -48,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             import traceback
 
             console.say(traceback.format_exc().rstrip())
-        from rollbuild.commands.rocks._errors import explain
+        from rollbuild.commands._errors import explain
 
         refusal = explain(error)
         console.print_error(refusal)

@@ -46,11 +46,6 @@ def describe_group(words: str, summaries: Summaries) -> str:
     return _text(_items(below(words, summaries).items()))
 
 
-def describe_synopses(commands: Iterable[RocksCommand]) -> str:
-    """One synopsis after the other, wrapped."""
-    return _text(line for command in commands for line in _wrapped(synopsis(command, shows_layout=False)))
-
-
 def below(words: str, summaries: Summaries) -> dict[str, str]:
     """The commands that begin with these words, or are them."""
     return {

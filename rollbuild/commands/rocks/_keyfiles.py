@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from rollbuild.cluster import Interface, Network, Route
 
 FOLDER = "/etc/NetworkManager/system-connections"
-MODE = 0o600
 _INFINIBAND_MAC = 59
 _USUAL_MTU = 1500
 _DEFAULT = "0.0.0.0/0"

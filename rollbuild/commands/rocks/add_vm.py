@@ -81,7 +81,7 @@ def _choose_containers(call: Call, wanted: "WantedVm") -> tuple[str, ...]:
     if call.flag("place"):
         from rollbuild.vm import find_roomiest
 
-        best, problems = find_roomiest(make_workplace(call), hosts, wanted.memory)
+        best, problems = find_roomiest(make_workplace(call), hosts, wanted.memory, wanted.cpus)
         for problem_text in problems:
             call.console.say(f"warning: {problem_text}")
         return (best,)

@@ -10,14 +10,13 @@ from rollbuild.errors import RollbuildError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-HIDDEN = "(hidden)"
 # A value such as `yes` is no secret, whatever the attribute is called.
 _PLAIN = TRUE | FALSE | {"none"}
 
 
 def show_value(call: Call, name: str, value: str) -> str:
     """The value, or `(hidden)` for a secret unless show-secrets=yes."""
-    from rollbuild.cluster import is_secret_name
+    from rollbuild.language import HIDDEN, is_secret_name
 
     if call.flag("show-secrets") or value.lower() in _PLAIN or not is_secret_name(name):
         return value

@@ -8,10 +8,12 @@ from rollbuild.commands.rocks._vms import FORCE, make_workplace, select_one, tel
 def _move(call: Call) -> int:
     from rollbuild.vm import move
 
-    found = select_one(call)
+    found, file = select_one(call), call.parameters["file"]
     with call.reading() as connection:
         to = find_one_host(call, connection, [call.parameters["container"]])
-    results = move(make_workplace(call), found, to, overcommits=call.flag("overcommit"), is_forced=call.flag("force"))
+    results = move(
+        make_workplace(call), found, to, file, overcommits=call.flag("overcommit"), is_forced=call.flag("force")
+    )
     return tell_results(call, results, 1, "Moving a VM")
 
 
@@ -24,6 +26,9 @@ MOVE = RocksCommand(
     ),
     parameters=(
         FORCE,
+        Parameter(
+            "file", "Where what it has in memory is saved, an absolute path on both containers.  [beside its disks]"
+        ),
         Parameter("overcommit", "Also where its disks would not fit when they are full.", kind="boolean", default="no"),
     ),
     description="Move a VM to another container. One that runs is saved, and goes on there. Its disks are copied "

@@ -62,13 +62,13 @@ def _resume(workplace: "Workplace", found: Sequence[tuple[str, str]], call: Call
 def _save(workplace: "Workplace", found: Sequence[tuple[str, str]], call: Call) -> "Iterator[Result]":
     from rollbuild.vm import save
 
-    return save(workplace, found)
+    return save(workplace, found, call.parameters["file"])
 
 
 def _restore(workplace: "Workplace", found: Sequence[tuple[str, str]], call: Call) -> "Iterator[Result]":
     from rollbuild.vm import restore
 
-    return restore(workplace, found, is_forced=call.flag("force"))
+    return restore(workplace, found, call.parameters["file"], is_forced=call.flag("force"))
 
 
 CREATE = RocksCommand(
@@ -142,14 +142,24 @@ SAVE = RocksCommand(
     "save host vm",
     _runner("Saving VMs", _save),
     arguments=(SOME_VMS,),
-    description="Write what VMs have in memory into a file beside their disks, and turn them off.",
-    examples=(("rocks save host vm compute-0-0-1", ""),),
+    parameters=(
+        Parameter("file", "The file on its container, an absolute path; one VM only.  [beside its disk, NAME.saved]"),
+    ),
+    description="Write what VMs have in memory into a file on their container, and turn them off. The database "
+    "remembers where it is.",
+    examples=(
+        ("rocks save host vm compute-0-0-1", ""),
+        ("rocks save host vm compute-0-0-1 file=/state/partition2/compute-0-0-1", "Where there is more room."),
+    ),
 )
 RESTORE = RocksCommand(
     "restore host vm",
     _runner("Restoring VMs", _restore),
     arguments=(SOME_VMS,),
-    parameters=(FORCE,),
+    parameters=(
+        FORCE,
+        Parameter("file", "The file, where it is not where it was saved; one VM only.  [as it was saved]"),
+    ),
     description="Let VMs go on that were saved; the file is removed, as it fits to their disks only once.",
     examples=(("rocks restore host vm compute-0-0-1", ""),),
 )

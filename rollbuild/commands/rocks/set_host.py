@@ -1,25 +1,34 @@
 """`rocks set host name|membership|rack|rank|cpus|arch|os|comment`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rollbuild.commands.rocks._changing import NOTHING, ONE_HOST, find_one_host, refuse_second_front_end
 from rollbuild.commands.rocks._command import SOME_HOSTS, Argument, Call, RocksCommand
 from rollbuild.errors import USAGE, RollbuildError
 
+if TYPE_CHECKING:
+    from rollbuild.cluster import VirtualMachine
+
 
 def _setter(word: str, summary: str, example: str, *, field: str = "", is_number: bool = False) -> RocksCommand:
     def run(call: Call) -> None:
-        from rollbuild.cluster import set_host
+        from rollbuild.cluster import find_host, list_vms, set_host
 
         text = call.parameters[word]
         if is_number and not (text.isdecimal() and len(text) <= 9):
             raise RollbuildError(f'{word} must be a number, not "{text}"', exit_code=USAGE)
         value: Any = int(text) if is_number else "" if text == NOTHING else text
+        news: list[str] = []
         with call.writing() as connection:
-            for host in call.select_hosts(connection):
+            hosts = call.select_hosts(connection)
+            for vm in list_vms(connection, hosts) if word == "cpus" else ():
+                news += _tell_processors(vm, find_host(connection, vm.host).cpus, value)
+            for host in hosts:
                 set_host(connection, host, **{field or word: value})
             if field == "appliance":
                 refuse_second_front_end(call, connection)
+        for line in news:
+            call.console.say(line)
 
     return RocksCommand(
         f"set host {word}",
@@ -29,6 +38,12 @@ def _setter(word: str, summary: str, example: str, *, field: str = "", is_number
         examples=((f"rocks set host {word} {example}", ""),),
         changes=True,
     )
+
+
+def _tell_processors(vm: "VirtualMachine", former: int, cpus: int) -> tuple[str, ...]:
+    from rollbuild.vm import tell_next_start
+
+    return tell_next_start(vm, f"{former} processor{'s' * (former != 1)}") if cpus != former else ()
 
 
 def _rename(call: Call) -> None:

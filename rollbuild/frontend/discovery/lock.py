@@ -65,10 +65,10 @@ def hold_lock(lock: str = LOCK, *, doing: str = "insert-ethers") -> Iterator[Non
         os.close(file)
 
 
-def find_holder(lock: str = LOCK) -> Holder | None:
+def find_holder() -> Holder | None:
     """Who runs insert-ethers now, None for nobody."""
     try:
-        file = os.open(system_path(lock), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        file = os.open(system_path(LOCK), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return None
     try:

@@ -54,9 +54,7 @@ class _Lines:
         self._rest = rest
 
 
-def follow_file(
-    path: Path, stop: Event, tell: Tell, *, from_start: bool = False, ready: Event | None = None
-) -> Iterator[str]:
+def follow_file(path: Path, stop: Event, tell: Tell, *, ready: Event | None = None) -> Iterator[str]:
     """Lines that are added to a file, until `stop` is set.
 
     A file that is replaced is read to its end and then the new one from its start; one that is cut is read from its
@@ -68,7 +66,7 @@ def follow_file(
     while not stop.is_set():
         try:
             with open(path, "rb", buffering=0) as file:
-                if is_first and not from_start:
+                if is_first:
                     file.seek(0, os.SEEK_END)
                 is_first = False
                 told = ""

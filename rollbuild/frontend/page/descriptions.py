@@ -9,7 +9,7 @@ from rollbuild.cluster import Appliance, list_appliances
 from rollbuild.drawing import Drawing, draw_html, make_drawing
 from rollbuild.errors import FindingsError, RollbuildError
 from rollbuild.findings import Finding, Severity, in_order
-from rollbuild.frontend.kickstarts import KickstartMaker, secret_names
+from rollbuild.frontend.kickstarts import KickstartMaker
 from rollbuild.frontend.page.masking import Mask
 from rollbuild.frontend.page.places import Places
 from rollbuild.language import Appliance as GraphAppliance
@@ -97,7 +97,7 @@ class Descriptions:
             having: dict[tuple[Finding, str], list[str]] = {}
             for appliance, generation, workspace in made:
                 places = Places(workspace.rolls, generation.folder)
-                mask = Mask(workspace.attributes.resolve_texts(**_layers(appliance)), secret_names(workspace))
+                mask = Mask(workspace.attributes.resolve_texts(**_layers(appliance)), workspace.secret_names())
                 for finding in self._findings_of(appliance.name):
                     shown = Finding(
                         finding.code,

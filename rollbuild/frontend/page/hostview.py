@@ -22,7 +22,7 @@ from rollbuild.cluster import (
     resolve_attributes,
 )
 from rollbuild.errors import RollbuildError
-from rollbuild.frontend.kickstarts import HIDDEN, KickstartMaker, is_hidden, secret_names
+from rollbuild.frontend.kickstarts import KickstartMaker
 from rollbuild.frontend.page.masking import Mask
 from rollbuild.frontend.page.states import State, state_of
 from rollbuild.language import collect_defaults
@@ -91,10 +91,7 @@ def read_host(c: "Connection", maker: KickstartMaker, name: str, now: float) -> 
     resolved = resolve_attributes(c, name, defaults)
     mask = Mask({key: value for key, (value, _) in resolved.items()}, secret)
     shown = sorted(
-        (
-            Shown(key, HIDDEN if is_hidden(key, value, secret) else mask.text(value), letter)
-            for key, (value, letter) in resolved.items()
-        ),
+        (Shown(key, mask.value(key, value), letter) for key, (value, letter) in resolved.items()),
         key=lambda item: (_OWN_ORDER.index(item.source), item.name),
     )
     named = [(item, Shown(item.name, item.value, _SOURCES[item.source])) for item in shown]
@@ -127,7 +124,7 @@ def _declared(maker: KickstartMaker, host: Host) -> tuple[Mapping[str, str], fro
         return {}, frozenset(), problem.message
     declared = collect_defaults(workspace.declared.values())
     values = declared.resolve_texts(os=host.os, appliance=host.appliance, rack=str(host.rack), host=host.name)
-    return values, secret_names(workspace), ""
+    return values, workspace.secret_names(), ""
 
 
 def _shown_event(event: InstallEvent, mask: Mask) -> InstallEvent:

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from rollbuild.compiler import Profile, select_nodes
 from rollbuild.errors import FindingsError, RollbuildError
 from rollbuild.findings import Finding, Severity
-from rollbuild.frontend.kickstarts import KickstartMaker, secret_names
+from rollbuild.frontend.kickstarts import KickstartMaker
 from rollbuild.frontend.page.masking import Mask
 from rollbuild.frontend.page.places import Places, owners_of
 from rollbuild.language import condition_of
 from rollbuild.location import Location
 from rollbuild.workspace import Workspace
-
-OURS = "rollbuild writes this line itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def read_kickstart(maker: KickstartMaker, host: str, appliance: str) -> Kickstar
         findings = problem.findings
     places = Places(workspace.rolls, generation.folder)
     owners = owners_of(workspace.description, profile.nodes)
-    mask = Mask(maker.attributes(host), secret_names(workspace))
+    mask = Mask(maker.attributes(host), workspace.secret_names())
     findings = tuple(_masked(finding, mask, places) for finding in findings if finding.severity is not Severity.NOTE)
     at: dict[tuple[str, int], list[Finding]] = {}
     for finding in findings:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 
-from rollbuild.frontend.kickstarts import HIDDEN, is_hidden
+from rollbuild.language import HIDDEN, is_hidden
 
 _SHORTEST = 4
 """Characters of a value that is looked for in texts; shorter ones stand in any text by chance."""

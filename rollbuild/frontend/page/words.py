@@ -46,6 +46,6 @@ def how_long(seconds: float) -> str:
     return f"{whole // _DAY} days"
 
 
-def counted(count: int, noun: str, many: str = "") -> str:
+def counted(count: int, noun: str) -> str:
     """`1 host`, `1,000 hosts`."""
-    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+    return f"{count:,} {noun if count == 1 else noun + 's'}"

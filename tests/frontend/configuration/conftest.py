@@ -1,7 +1,7 @@
 """A front end below a temporary folder: its database, and a store with distributions."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,6 @@ from rollbuild.commands.main import main
 from rollbuild.frontend import FrontEnd, open_front_end
 from rollbuild.rolls import Store
 from tests.stores import add_os, add_roll, copy_store
-
-Hosts = Callable[..., None]
 
 
 @pytest.fixture(scope="session")

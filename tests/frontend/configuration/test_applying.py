@@ -37,6 +37,7 @@ from rollbuild.frontend import (
     open_front_end,
 )
 from tests.frontend.configuration.conftest import add
+from tests.programs import need_program
 
 HOSTS, DHCP_HOSTS = "etc/rollbuild/hosts", "etc/rollbuild/dhcp-hosts"
 DHCP = "etc/dnsmasq.d/rollbuild-dhcp.conf"
@@ -392,7 +393,7 @@ def test_a_wrong_fact_changes_nothing_and_is_told(stocked: FrontEnd, root: Path,
 
 
 def test_what_dnsmasq_refuses_leaves_all_its_files(stocked: FrontEnd, root: Path) -> None:
-    need_dnsmasq()
+    need_program("dnsmasq")
     apply_configuration(stocked)
     before = {name: content for name, content in files_of(root).items() if name.startswith("etc/")}
     (root / "etc/dnsmasq.d/site.conf").write_text("dhcp-rang=10.1.0.0\n")
@@ -407,13 +408,6 @@ def test_what_dnsmasq_refuses_leaves_all_its_files(stocked: FrontEnd, root: Path
     (root / "etc/dnsmasq.d/site.conf").write_text("dhcp-option=option:ntp-server,10.1.1.1\n")
     assert ensure_applied(stocked).is_complete
     assert "compute-0-2" in (root / DHCP_HOSTS).read_text()
-
-
-def need_dnsmasq() -> None:
-    from rollbuild.frontend.checking import _find
-
-    if not _find("dnsmasq"):
-        pytest.skip("dnsmasq is missing")
 
 
 def test_a_template_of_the_site_that_fails_does_not_hold_up_names(stocked: FrontEnd, root: Path) -> None:

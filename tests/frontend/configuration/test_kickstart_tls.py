@@ -1,7 +1,6 @@
 """Hosts whose Kickstarts come over TLS: what they boot with, whom their installer trusts, and what stops it."""
 
 import gzip
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from rollbuild.frontend import (
     ensure_applied,
     make_direct_boot,
 )
+from tests.programs import need_program
 
 HOST, OTHER = "compute-0-0", "compute-0-1"
 TREE = "export/install/netboot"
@@ -49,8 +49,7 @@ def put(root: Path, name: str, content: bytes) -> None:
 
 
 def unpack(archive: bytes, folder: Path) -> dict[str, bytes]:
-    if shutil.which("cpio") is None:
-        pytest.skip("cpio is missing")
+    need_program("cpio")
     folder.mkdir()
     subprocess.run(["cpio", "-i", "--quiet"], input=archive, cwd=folder, check=True, capture_output=True)
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -6,10 +6,21 @@ from typing import Any
 
 import pytest
 
-from rollbuild.cluster import Interface, Network, add_host, add_interface, add_network, attribute_set, set_attribute
+from rollbuild.cluster import (
+    Interface,
+    Network,
+    add_host,
+    add_interface,
+    add_network,
+    attribute_set,
+    list_hosts,
+    list_interfaces,
+    list_networks,
+    set_attribute,
+)
 from rollbuild.compiler import Compiler, Profile, Target
 from rollbuild.frontend import FrontEnd, apply_configuration
-from rollbuild.frontend.templatedata import read_template_data
+from rollbuild.frontend.templatedata import describe_cluster
 from rollbuild.language import collect_defaults, complete, find_rolls, read_description
 from rollbuild.releases import load_release
 from tests.frontend.configuration.conftest import add
@@ -87,7 +98,7 @@ def test_files_are_those_of_the_rolls(bare: FrontEnd, root: Path, host: Tree, si
         add_interface(c, Interface("compute-0-3", "eno4", "52:54:00:ab:00:03", "192.0.2.3", "public"))
         add_host(c, "login-0-0", appliance="login", rack=0, rank=0)  # its machine is not there yet
     with bare.database.reading() as c:
-        data = read_template_data(c, attribute_set(c))
+        data = describe_cluster(list_hosts(c), list_interfaces(c), list_networks(c), attribute_set(c))
     applied = apply_configuration(bare)
     assert applied.is_complete, (applied.refused, applied.findings)
     kind = "dhcp-kea" if site.get("dhcp_server") == "kea" else "dhcp-dnsmasq"

@@ -3,7 +3,6 @@
 import ipaddress
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from rollbuild.frontend.site import Site, read_site
 from rollbuild.frontend.snapshot import Snapshot
 from rollbuild.language import AttributeSet
 from rollbuild.media import Loaders
+from tests.programs import need_program
 
 SITE = Site(
     server=ipaddress.IPv4Address("10.1.1.1"),
@@ -136,13 +136,6 @@ def test_names_of_each_interface() -> None:
     ]
 
 
-def find(program: str) -> str:
-    found = shutil.which(program, path="/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin")
-    if found is None:
-        pytest.skip(f"{program} is missing")
-    return found
-
-
 LOADERS = {"all": DEFAULT_LOADERS, "no BIOS": Loaders("", "a", "b"), "only iPXE": Loaders()}
 
 
@@ -150,7 +143,7 @@ LOADERS = {"all": DEFAULT_LOADERS, "no BIOS": Loaders("", "a", "b"), "only iPXE"
 @pytest.mark.parametrize("count", [0, 1, 3])
 @pytest.mark.parametrize("program", ["dnsmasq", "kea-dhcp4"])
 def test_the_servers_accept_their_files(tmp_path: Path, program: str, count: int, loaders: Loaders) -> None:
-    found = find(program)
+    found = need_program(program)
     hosts = [
         (
             Interface(f"c{number}", "eno1", f"52:54:00:aa:00:0{number}", f"10.1.0.{number + 10}", "private"),

@@ -53,8 +53,8 @@ def follower() -> Iterator[Follower]:
         assert not follower.thread.is_alive()
 
 
-def follow(follower: Follower, path: Path, *, from_start: bool = False) -> None:
-    lines = follow_file(path, follower.stop, follower.told.put, from_start=from_start, ready=follower.ready)
+def follow(follower: Follower, path: Path) -> None:
+    lines = follow_file(path, follower.stop, follower.told.put, ready=follower.ready)
     follower.start(lines)
 
 

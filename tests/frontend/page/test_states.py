@@ -78,6 +78,4 @@ def test_times(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [how_long(seconds) for seconds in (-1, 42.7, 300, 7500, 200_000)] == [
         *("0 s", "42 s", "5 min", "2 h 05 min", "2 days")
     ]
-    assert [counted(1, "host"), counted(1000, "host"), counted(0, "entry", "entries")] == [
-        *("1 host", "1,000 hosts", "0 entries")
-    ]
+    assert [counted(number, "host") for number in (0, 1, 1000)] == ["0 hosts", "1 host", "1,000 hosts"]

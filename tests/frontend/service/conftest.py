@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -205,9 +205,6 @@ def start(root: Path, front_end: FrontEnd, files: Path | None = None) -> Service
     clock = Clock()
     work = Work(front_end, KickstartMaker(front_end), clock)
     return Service(root, front_end, work, make_app(front_end, files, work=work), clock)
-
-
-MakeService = Callable[[], Service]
 
 
 def open_on(url: str) -> FrontEnd:

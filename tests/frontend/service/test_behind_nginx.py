@@ -1,7 +1,6 @@
 """The service behind nginx as the roll frontend configures it: addresses, TLS, limits, and what is not led on."""
 
 import os
-import shutil
 import signal
 import ssl
 import subprocess
@@ -16,9 +15,10 @@ from rollbuild.frontend import FrontEnd, open_front_end
 from tests.bench.test_service import free_port, wait_for
 from tests.frontend.service.conftest import token_in
 from tests.frontend.service.test_running import Process, serving
+from tests.programs import need_program
 from tests.shipped.conftest import Compile, Tree, compile_shipped, host
 from tests.shipped.test_frontend import install, prepare
-from tests.shipped.test_hpc_secrets import make_certificate
+from tests.shipped.webservers import make_certificate
 
 __all__ = ["compile_shipped", "host"]
 
@@ -53,9 +53,7 @@ def front_end(root: Path) -> Iterator[FrontEnd]:
 def test_hosts_behind_nginx(
     front_end: FrontEnd, root: Path, host: Tree, compile_shipped: Compile, tmp_path: Path
 ) -> None:
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin")
-    if program is None:
-        pytest.skip("nginx is not installed")
+    program = need_program("nginx")
     network = {
         "Kickstart_PrivateNetwork": "127.0.0.0",
         "Kickstart_PrivateNetmaskCIDR": "8",

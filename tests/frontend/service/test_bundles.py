@@ -10,6 +10,7 @@ import pytest
 
 from rollbuild.cluster import add_alias, list_events, set_interface
 from tests.frontend.service.conftest import ADDRESSES, HOST, OTHER, Service
+from tests.programs import need_program
 
 GONE = "this was given out\n"
 
@@ -146,9 +147,7 @@ def test_what_is_no_secret_is_not_given(service: Service, keys: Path) -> None:
 @pytest.fixture
 def authority(service: Service) -> Path:
     """The folder /etc/rollbuild/ssh with the authority for keys of hosts."""
-    keygen = shutil.which("ssh-keygen")
-    if keygen is None:
-        pytest.skip("ssh-keygen is not installed")
+    keygen = need_program("ssh-keygen")
     folder = service.root / "etc/rollbuild/ssh"
     folder.mkdir(parents=True, mode=0o700)
     subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "host_ca")], check=True)

@@ -24,7 +24,7 @@ from rollbuild.frontend.service import limits, running
 from rollbuild.frontend.service.description import describe
 from tests.conftest import Outcome
 from tests.frontend.service.conftest import ADDRESSES, HOST, Service, fill, open_on, token_in
-from tests.shipped.test_hpc_secrets import make_certificate
+from tests.shipped.webservers import make_certificate
 
 
 @contextmanager
