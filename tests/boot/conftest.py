@@ -5,7 +5,7 @@ import gzip
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def guest(unpacked: Unpack, tmp_path_factory: pytest.TempPathFactory) -> Guest:
     shutil.copy2(unpacked("busybox-static") / "bin/busybox", tree / "bin/busybox")
     shutil.copyfile(GUEST, tree / "init")
     (tree / "init").chmod(0o755)
-    (tree / "lib/modules/order").write_text("".join(f"{name}\n" for name in _copy_modules(root, version, tree)))
+    (tree / "lib/modules/order").write_text("".join(f"{name}\n" for name in copy_modules(root, version, tree)))
     names = b"\0".join(sorted(os.fsencode(path.relative_to(tree)) for path in tree.rglob("*")))
     command = ["cpio", "--quiet", "--null", "-o", "-H", "newc", "--reproducible", "--owner=0:0"]
     archive = subprocess.run(command, cwd=tree, input=names, capture_output=True, check=True).stdout
@@ -96,13 +96,13 @@ def guest(unpacked: Unpack, tmp_path_factory: pytest.TempPathFactory) -> Guest:
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 
-def _copy_modules(root: Path, version: str, tree: Path) -> list[str]:
-    """Copy what the guest needs; the files' names in the order in which they load."""
+def copy_modules(root: Path, version: str, tree: Path, modules: Sequence[str] = MODULES) -> list[str]:
+    """Copy modules of a kernel, and those that they need; the files' names in the order in which they load."""
     environment = {**os.environ, "PATH": _PATH}
     if not (root / "lib/modules" / version / "modules.dep.bin").exists():
         subprocess.run(["depmod", "-b", root, version], check=True, env=environment)
     order: dict[str, None] = {}
-    for module in MODULES:
+    for module in modules:
         command: list[str | Path] = [
             "modprobe",
             "-d",

@@ -53,19 +53,17 @@ def boot(
     firmware: Path | None = None,
     variables: Path | None = None,
     secure: bool = False,
-    memory: int = 512,
-    prefix: Sequence[str] = (),
     reboots: bool = False,
 ) -> Iterator[Machine]:
     """Start a machine with these arguments for QEMU; it is gone when the block ends.
 
     Without `firmware` it has SeaBIOS; else that of UEFI, with a copy of `variables`; `secure` for one that demands
-    signatures. Its network, unless the arguments give it one, is none. `memory` is in MiB. `prefix` is a command that
-    runs QEMU in its own place, as `ip netns exec NAME` does. A machine that restarts itself stops, unless it `reboots`.
+    signatures. Its network, unless the arguments give it one, is none. A machine that
+    restarts itself stops, unless it `reboots`.
     """
     if shutil.which(EMULATOR) is None:
         pytest.skip(f"{EMULATOR} is missing")
-    argv: list[str | Path] = [EMULATOR, "-accel", "tcg,thread=multi", "-cpu", "max", "-m", str(memory), "-smp", "1"]
+    argv: list[str | Path] = [EMULATOR, "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "512", "-smp", "1"]
     argv += ["-machine", "q35,smm=on" if secure else "q35", "-nodefaults", "-display", "none", "-vga", "none"]
     argv += ["-monitor", "none", *([] if reboots else ["-no-reboot"])]
     console, errors = folder / "console", folder / "errors"
@@ -80,7 +78,7 @@ def boot(
         argv += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
     with _slot(), open(errors, "wb") as error_file:
         process = subprocess.Popen(
-            [*prefix, *argv, *arguments], stdin=subprocess.DEVNULL, stdout=error_file, stderr=error_file, cwd=folder
+            [*argv, *arguments], stdin=subprocess.DEVNULL, stdout=error_file, stderr=error_file, cwd=folder
         )
         try:
             yield Machine(process, console, errors)

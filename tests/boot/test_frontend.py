@@ -16,19 +16,8 @@ from typing import Any
 import pytest
 
 from tests.boot.conftest import Firmware, Guest, Unpack
-from tests.boot.frontend import (
-    FIRST,
-    SECONDS,
-    SERVER,
-    SLOW,
-    FrontEnd,
-    Installed,
-    command,
-    install_front_end,
-    running_front_end,
-    wait_until,
-    written_files,
-)
+from tests.boot.frontend import FIRST, SECONDS, FrontEnd, running_front_end, wait_until
+from tests.boot.installed import SERVER, SLOW, Installed, command, install_front_end, written_files
 from tests.boot.machine import Machine
 from tests.boot.network import BRIDGE, ask_dhcp, need, run
 from tests.boot.test_insert_ethers import PXE

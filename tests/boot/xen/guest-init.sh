@@ -44,7 +44,10 @@ done
 if [ -n "$device" ]; then
     mac=$(cat "/sys/class/net/$device/address")
     ifconfig "$device" up
-    udhcpc -i "$device" -n -q -t 20 -T 1 -s /bin/leased >/dev/null 2>&1
+    # As installers do: again, until somebody answers.
+    until [ -s /tmp/lease ]; do
+        udhcpc -i "$device" -n -q -t 5 -T 2 -s /bin/leased >/dev/null 2>&1 || say lease none
+    done
     say lease "$mac $(cat /tmp/lease)"
 fi
 disk=
@@ -52,13 +55,23 @@ for name in xvda vda sda; do
     [ -b "/dev/$name" ] && disk=/dev/$name && break
 done
 
+# fetch FILE URL [OPTION...]: again, as installers do. (wget -T of Debian's busybox ends in a fault.)
+fetch() {
+    file=$1 url=$2
+    shift 2
+    for pause in 1 2 4 8 16 0; do
+        timeout 60 wget -q -O "$file" "$@" "$url" && return 0
+        sleep $pause
+    done
+    return 1
+}
 # value NAME FILE: what the Kickstart's scripts have for their reports.
 value() {
     sed -n "s/^$1='\(.*\)'$/\1/p" "$2" | head -n 1
 }
 report() {
     [ -n "$rb_url" ] || return 0
-    if wget -q -O /dev/null --header "X-RB-Token: $rb_token" --post-data "host=$rb_host&stage=$1&detail=test" "$rb_url"; then
+    if fetch /dev/null "$rb_url" --header "X-RB-Token: $rb_token" --post-data "host=$rb_host&stage=$1&detail=test"; then
         say reported "$1"
     else
         say unreported "$1"
@@ -67,8 +80,8 @@ report() {
 
 kickstart=$(argument inst.ks)
 if [ -n "$kickstart" ]; then
-    if ! wget -q -O /tmp/kickstart --header "X-RHN-Provisioning-MAC-0: $device $mac" \
-        --header "X-Anaconda-Architecture: $(uname -m)" --header 'X-Anaconda-System-Release: rollbuild' "$kickstart"; then
+    if ! fetch /tmp/kickstart "$kickstart" --header "X-RHN-Provisioning-MAC-0: $device $mac" \
+        --header "X-Anaconda-Architecture: $(uname -m)" --header 'X-Anaconda-System-Release: rollbuild'; then
         say kickstart none
         sleep 600
         poweroff -f
@@ -84,15 +97,20 @@ if [ -n "$kickstart" ]; then
     fi
     tree=$(argument inst.stage2)
     [ -n "$tree" ] || tree=$(argument inst.repo)
-    # As large as is needed: the tables of a large one take their time.
-    mke2fs "$disk" 65536 >/dev/null 2>&1 && mount -t ext2 "$disk" /mnt || say disk failed
-    mkdir -p /mnt/boot/grub /mnt/root
-    cp /tmp/kickstart /mnt/root/anaconda-ks.cfg
-    wget -q -O /mnt/boot/vmlinuz "$tree/images/pxeboot/vmlinuz" && wget -q -O /mnt/boot/initrd "$tree/images/pxeboot/initrd.img" ||
-        say tree failed
-    printf 'default 0\ntimeout 0\ntitle installed\n root (hd0)\n kernel /boot/vmlinuz console=hvc0 console=ttyS0 quiet installed=yes\n initrd /boot/initrd\n' \
-        >/mnt/boot/grub/grub.conf
-    umount /mnt
+    image=$(argument test.disk)
+    if [ -n "$image" ]; then
+        fetch "$disk" "$image" && sync || say disk failed
+    else
+        # For pygrub. As large as is needed: the tables of a large one take their time.
+        mke2fs "$disk" 65536 >/dev/null 2>&1 && mount -t ext2 "$disk" /mnt || say disk failed
+        mkdir -p /mnt/boot/grub /mnt/root
+        cp /tmp/kickstart /mnt/root/anaconda-ks.cfg
+        fetch /mnt/boot/vmlinuz "$tree/images/pxeboot/vmlinuz" && fetch /mnt/boot/initrd "$tree/images/pxeboot/initrd.img" ||
+            say tree failed
+        printf 'default 0\ntimeout 0\ntitle installed\n root (hd0)\n kernel /boot/vmlinuz console=hvc0 quiet installed=yes\n initrd /boot/initrd\n' \
+            >/mnt/boot/grub/grub.conf
+        umount /mnt
+    fi
     sync
     report post-done
     say installed

@@ -36,7 +36,9 @@ _ENVIRONMENT = {**os.environ, "PATH": _PATH}
 
 PACKAGES = (
     *(f"xen-utils-{XEN}", "xenstore-utils", "openssh-server", "iproute2", "kmod", "procps", "mount", "bridge-utils"),
-    *("netcat-openbsd", "libvirt-daemon", "libvirt-daemon-driver-xen", "libvirt-clients", "e2fsprogs", "dbus"),
+    *("libvirt-daemon", "libvirt-daemon-driver-xen", "libvirt-clients", "e2fsprogs", "dbus"),
+    # What HVM machines find: their devices, and firmware.
+    *("qemu-system-xen", "seabios"),
 )
 DOM0_MODULES = (
     *(
@@ -199,6 +201,25 @@ def _make_root(root: Path, work: Path, folder: Path, version: str) -> None:
         path.unlink()
     _run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(root / "etc/ssh/ssh_host_ed25519_key")])
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
+    _add_control(root, (folder / "key.pub").read_text())
+
+
+def _add_control(root: Path, key: str) -> None:
+    """The user by whom the front end controls virtual machines, as VM containers have it from the node vm-control."""
+    for name, line in (
+        ("passwd", "rbvm:x:350:350::/:/bin/sh"),
+        ("shadow", "rbvm:!:20000::::::"),
+        ("group", "rbvm:x:350:"),
+    ):
+        with (root / "etc" / name).open("a") as file:
+            file.write(f"{line}\n")
+    (root / "etc/ssh/rbvm.keys").write_text(
+        f'from="10.0.2.2",restrict,command="/usr/bin/virt-ssh-helper xen:///system" {key}'
+    )
+    (root / "etc/ssh/sshd_config.d/41-rollbuild-vm.conf").write_text(
+        "Match User rbvm\n    AuthorizedKeysFile /etc/ssh/rbvm.keys\n    AuthenticationMethods publickey\n"
+        "    DisableForwarding yes\n    PermitTTY no\n"
+    )
 
 
 def _add_processor(folder: Path) -> None:
