@@ -42,5 +42,6 @@ def look(workplace: Workplace, vms: Sequence[VirtualMachine]) -> Seen:
         if isinstance(answer, RollbuildError):
             states[vm.host] = DomainState.UNREACHABLE
         else:
-            states[vm.host] = answer.get(vm.host, DomainState.UNDEFINED)
+            state = answer.get(vm.host, DomainState.UNDEFINED)
+            states[vm.host] = DomainState.SAVED if vm.saved and not state.is_on else state
     return Seen(states, problems)

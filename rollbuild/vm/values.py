@@ -21,7 +21,10 @@ class VirtType(StrEnum):
 
 
 class DomainState(StrEnum):
-    """What a hypervisor says of a machine; `unreachable` is said of it when the hypervisor cannot be asked."""
+    """What a hypervisor says of a machine.
+
+    Not said by it: `saved`, of one that is off and whose memory is in a file; `unreachable`, when it cannot be asked.
+    """
 
     ACTIVE = "active"
     PAUSED = "paused"
@@ -30,6 +33,7 @@ class DomainState(StrEnum):
     CRASHED = "crashed"
     NOSTATE = "nostate"
     UNDEFINED = "undefined"
+    SAVED = "saved"
     UNREACHABLE = "unreachable"
 
     @property

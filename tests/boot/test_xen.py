@@ -151,6 +151,7 @@ def test_the_articles_commands(site: Site) -> None:
     done = rocks("rocks save host vm compute-0-0-2")
     assert (done.code, done.out) == (0, "") and saved in done.err
     assert "compute-0-0-2.saved" in site.remains()
+    rocks.wait_for_status("compute-0-0-2", "saved")
     done = rocks("rocks start host vm compute-0-0-2")
     assert done.code == 1 and "rocks restore host vm compute-0-0-2" in done.err
     assert rocks.do("rocks restore host vm compute-0-0-2") == "Started domain compute-0-0-2\n"

@@ -503,7 +503,7 @@ def test_the_other_verbs(site: Site) -> None:
     done = site("start host vm compute-0-0-1")
     assert done.code == 1 and "rocks resume host vm compute-0-0-1" in done.err
     site.do("resume host vm compute-0-0-1", "save host vm compute-0-0-1")
-    assert site.states() == {VM: "shutoff"}
+    assert site.states() == {VM: "saved"}
     done = site("start host vm compute-0-0-1")
     assert done.code == 1 and "rocks restore host vm compute-0-0-1" in done.err
     assert site.do("restore host vm compute-0-0-1") == "Started domain compute-0-0-1\n"

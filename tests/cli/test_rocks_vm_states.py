@@ -170,7 +170,7 @@ def test_after_a_load(site: Site, what: str) -> None:
     reload(site, *after)
     assert state_of()[0] == ""
     shown = site.states()[VM]  # a list changes nothing
-    assert state_of()[0] == "" and shown in ("active", "paused", "shutoff", "undefined")
+    assert state_of()[0] == "" and shown in ("active", "paused", "shutoff", "saved", "undefined")
     done = site(line)
     assert done.code == code and said in done.err and "Traceback" not in done.err
     assert not status or site.states() == {VM: status}
