@@ -1,191 +1,321 @@
-"""Virtual machines on libvirt with QEMU, emulated in software: the driver for KVM, and the commands on it."""
+"""Virtual machines on KVM, emulated in software, in containers as the shipped roll makes them."""
 
-import os
-import signal
-import subprocess
+import re
+import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from rollbuild.compiler import Profile
 from tests.boot.conftest import Guest
-from tests.boot.network import BRIDGE, need, program
-from tests.boot.test_netboot import ON_DISK, bios_disk, make_initrd
-from tests.boot.virtual import CONTAINER, SERVER, VmFrontEnd, inside_network, make_front_end, wait_until
+from tests.boot.libvirt import (
+    Container,
+    compile_host,
+    end_connections,
+    giving_addresses,
+    make_container,
+    make_front_end_host,
+    name_hosts,
+    need_containers,
+)
+from tests.boot.network import Network
+from tests.boot.system import make_system_disk, make_system_initrd
+from tests.boot.virtual import (
+    CONTAINER,
+    SECONDS,
+    SERVER,
+    Terminal,
+    VmFrontEnd,
+    inside_network,
+    make_front_end,
+    wait_until,
+)
 
-__all__ = ["bios_disk"]
 pytestmark = pytest.mark.boot
+OTHER = "vm-container-0-1"
 MACHINE = "compute-0-0-1"
 STARTED = f"Started domain {MACHINE}\n"
-# A libvirtd of its own: it sees these folders in the place of the system's, and has no service manager.
-_DAEMON = r"""
-set -e
-for name in etc run lib cache log; do mkdir -p "$0/$name"; done
-mkdir -p /etc/libvirt /run/libvirt
-mount --bind "$0/etc" /etc/libvirt
-mount --bind "$0/run" /run/libvirt
-for name in lib cache log; do mount --bind "$0/$name" "/var/$name"; done
-# It wants them even where machines run as root.
-for name in passwd group; do
-    { cat "/etc/$name"; for who in libvirt-qemu tss; do echo "$who:x:64055:64055::/:/bin/false"; done; } >"$0/$name"
-done
-sed -i 's/\(:x:64055:\).*/\1/' "$0/group"
-for name in passwd group; do mount --bind "$0/$name" "/etc/$name"; done
-exec libvirtd -f "$0/libvirtd.conf" -p "$0/pid"
-"""
-_SETTINGS = """
-unix_sock_dir = "{folder}"
-unix_sock_rw_perms = "0700"
-auth_unix_ro = "none"
-auth_unix_rw = "none"
-log_outputs = "2:file:{folder}/libvirtd.log"
-"""
-_QEMU = """
-user = "root"
-group = "root"
-dynamic_ownership = 0
-security_driver = "none"
-cgroup_controllers = [ ]
-namespaces = [ ]
-stdio_handler = "file"
-remember_owner = 0
-"""
+QUIET = "console=ttyS0 no_timer_check quiet rdinit=/system"
+KEPT = "512"
+
+
+@dataclass(slots=True)
+class Site:
+    """A front end, and its VM containers by their names."""
+
+    rocks: VmFrontEnd
+    folder: Path
+    network: Network
+    profile: Profile
+    stack: ExitStack
+    containers: dict[str, Container] = field(default_factory=dict)
+
+    def add_container(self, name: str, address: str) -> Container:
+        container = self.stack.enter_context(make_container(self.network, self.folder, name, address))
+        self.containers[name] = container
+        container.install(self.profile)
+        name_hosts(self.rocks)
+        container.start()
+        return container
+
+    def logs(self) -> str:
+        shown = ["\n".join(self.rocks.transcript), (self.rocks.root / "service.log").read_text()]
+        return "\n".join([*shown, *(container.logs() for container in self.containers.values())])
 
 
 @dataclass(frozen=True, slots=True)
-class Libvirt:
-    """A libvirtd with QEMU, whose socket is in `folder`."""
+class System:
+    """What machines install: kernel and initrd of the installer, and the disk that it writes."""
 
-    folder: Path
-
-    @property
-    def uri(self) -> str:
-        return f"qemu:///system?socket={self.folder}/libvirt-sock"
-
-    def virsh(self, *words: str) -> str:
-        done = subprocess.run(["virsh", "-q", "-c", self.uri, *words], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Machines go on when the block ends, as they do when libvirtd is restarted."""
-        argv = [program("unshare"), "--mount", "--propagation", "private", "sh", "-c", _DAEMON, str(self.folder)]
-        with (self.folder / "output").open("ab") as output:
-            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=_environment())
-        try:
-            wait_until("libvirtd listens", lambda: process.poll() is not None or self._answers())
-            assert process.poll() is None, (self.folder / "output").read_text()
-            yield
-        finally:
-            process.kill()
-            process.wait()
-
-    def _answers(self) -> bool:
-        argv = ["virsh", "-c", self.uri, "version"]
-        return subprocess.run(argv, capture_output=True, timeout=60).returncode == 0
-
-    def end(self) -> None:
-        """End what is left of the machines."""
-        for path in (self.folder / "run/qemu").glob("*.pid"):
-            with suppress(ProcessLookupError, ValueError):
-                os.kill(int(path.read_text()), signal.SIGKILL)
+    kernel: Path
+    initrd: Path
+    disk: Path
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+@pytest.fixture(scope="module")
+def system(guest: Guest, tmp_path_factory: pytest.TempPathFactory) -> System:
+    folder = tmp_path_factory.mktemp("system")
+    initrd = make_system_initrd(guest, folder)
+    return System(guest.kernel, initrd, make_system_disk(folder, guest.kernel, initrd, QUIET))
+
+
+@pytest.fixture(scope="module")
+def profile() -> Profile:
+    """The shipped rolls' VM container."""
+    places = {"Kickstart_PrivateAddress": SERVER, "Kickstart_PrivateKickstartHost": SERVER}
+    return compile_host("vm-container", CONTAINER, vm_host_memory=KEPT, **places)
 
 
 @pytest.fixture
-def libvirt(tmp_path: Path) -> Iterator[Libvirt]:
-    need("libvirtd", "virsh", "unshare", "qemu-system-x86_64")
-    # The path of a socket has to be short.
-    made = Libvirt(tmp_path / "libvirt")
-    (made.folder / "etc").mkdir(parents=True)
-    (made.folder / "libvirtd.conf").write_text(_SETTINGS.format(folder=made.folder))
-    (made.folder / "etc/qemu.conf").write_text(_QEMU)
-    try:
-        yield made
-    finally:
-        made.end()
-
-
-@contextmanager
-def giving_addresses(folder: Path) -> Iterator[None]:
-    """A DHCP server that gives machines any address."""
-    argv = [program("dnsmasq"), "--no-daemon", "--port=0", "--conf-file=/dev/null", f"--interface={BRIDGE}"]
-    argv += ["--bind-interfaces", "--dhcp-range=10.0.2.50,10.0.2.99", f"--dhcp-leasefile={folder}/leases"]
-    log = folder / "dnsmasq.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-    try:
-        wait_until("dnsmasq is started", lambda: "started" in log.read_text() or process.poll() is not None, 20)
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def test_install_and_start(libvirt: Libvirt, guest: Guest, bios_disk: Path, tmp_path: Path) -> None:
-    need("dnsmasq")
-    disks = tmp_path / "disks"
-    options = f"console=ttyS0 no_timer_check rdinit=/netboot test.install test.disk=http://{SERVER}/install/disk.img"
+def site(system: System, profile: Profile, tmp_path: Path) -> Iterator[Site]:
+    need_containers()
     attributes = {
         "vm_hypervisor": "kvm",
-        "vm_bridge": BRIDGE,
-        "vm_connection": libvirt.uri,
-        "vm_disk_dir": str(disks),
-        "vm_host_memory": "512",
-        "installer_options": options,
+        "vm_host_memory": KEPT,
+        "installer_options": f"{QUIET} test.disk=http://{SERVER}/install/system.img",
     }
-    with inside_network(), giving_addresses(tmp_path), libvirt.running():
-        for name, folder in (("disks", disks), ("install", tmp_path / "install")):
-            libvirt.virsh("pool-define-as", name, "dir", "--target", str(folder))
-            libvirt.virsh(f"pool-build {name}; pool-start {name}; pool-autostart {name}")
-        rocks = make_front_end(
-            tmp_path, guest.kernel, make_initrd(guest, tmp_path / "initrd", "installing"), attributes
-        )
-        # It says again and again that it started: what is said while nobody looks is lost.
-        again = bios_disk.read_bytes().replace(bytes.fromhex("f4ebfd"), bytes.fromhex("f4ebeb"), 1)
-        (rocks.root / "export/install/disk.img").write_bytes(again)
-        with rocks.serving(f"{SERVER}:80"):
-            try:
-                install(rocks)
-                run_from_disk(rocks, libvirt)
-            finally:
-                print("\n".join(rocks.transcript), (rocks.root / "service.log").read_text())  # noqa: T201
+    with inside_network() as network, giving_addresses(tmp_path), ExitStack() as stack:
+        rocks = make_front_end(tmp_path, system.kernel, system.initrd, attributes)
+        shutil.copyfile(system.disk, rocks.root / "export/install/system.img")
+        make_front_end_host(rocks, tmp_path / "granite")
+        stack.callback(end_connections, rocks)
+        stack.enter_context(rocks.serving(f"{SERVER}:80"))
+        site = Site(rocks, tmp_path, network, profile, stack)
+        try:
+            site.add_container(CONTAINER, "10.0.2.4")
+            yield site
+        finally:
+            print(site.logs())  # noqa: T201
 
 
-def install(rocks: VmFrontEnd) -> None:
-    rocks.do(f'rocks add host vm {CONTAINER} membership="Compute" mem=9999999 disksize=1')
-    done = rocks(f"rocks create host vm {MACHINE}")
-    assert done.code == 1 and "need 9999999 MiB, free " in done.err and "the host keeps 512 MiB" in done.err
-    rocks.do(f"rocks set host vm {MACHINE} mem=512")
-    # KVM has no /etc/xen/rocks.
-    assert rocks.do(f"rocks create host vm {MACHINE}") == STARTED
-    with rocks.console(f"rocks-console {MACHINE}") as console:
+def install(site: Site, name: str = MACHINE, options: str = "mem=384 disksize=1") -> None:
+    """Add a machine, and have it install itself."""
+    rocks = site.rocks
+    rocks.do(f"rocks add host vm {CONTAINER} Compute name={name} {options}")
+    assert rocks.do(f"rocks create host vm {name}") == f"Started domain {name}\n"
+    wait_for_install(site, name)
+
+
+def wait_for_install(site: Site, name: str = MACHINE) -> None:
+    with site.rocks.console(f"rocks-console {name}") as console:
         console.wait_for("GUEST reported post-done")
         console.wait_for_end()
-    assert [stage for stage in rocks.stages(MACHINE) if "-" in stage][-3:] == ["pre-start", "post-start", "post-done"]
-    rocks.wait_for_status(MACHINE, "undefined")
+    assert site.rocks.stages(name)[-3:] == ["ks-fetched", "pre-start", "post-done"]
+    site.rocks.wait_for_status(name, "undefined")
 
 
-def run_from_disk(rocks: VmFrontEnd, libvirt: Libvirt) -> None:
+def start(site: Site, name: str = MACHINE) -> str:
+    """Start an installed machine, which reports its first boot; the kernel's id of this boot."""
+    assert site.rocks.do(f"rocks start host vm {name}") == f"Started domain {name}\n"
+    boot, _ = watch(site, name)
+    assert site.rocks.stages(name)[-1] == "first-boot"
+    return boot
+
+
+def see_alive(console: Terminal) -> tuple[str, int]:
+    """The id of the machine's boot and its count of seconds. Its disk and its network are there, and it was started by
+    the loader of its disk, which says where on that the kernel is.
+    """
+    line = re.compile(r"GUEST alive (\S+) (\d+) disk=yes network=yes loader=/boot/vmlinuz\n")
+    start, deadline = len(console.text()), time.monotonic() + SECONDS
+    while (found := line.search(console.text(), start)) is None:
+        if not console.read(0.2) or time.monotonic() > deadline:
+            pytest.fail(f"the machine is not alive:\n{console.text()}")
+    return found[1], int(found[2])
+
+
+def watch(site: Site, name: str = MACHINE) -> tuple[str, int]:
+    with site.rocks.console(f"rocks-console {name}") as console:
+        return see_alive(console)
+
+
+def test_install_start_save_and_restore(site: Site) -> None:
+    """All that a user does with a machine, over SSH as the roll restricts it."""
+    rocks, container = site.rocks, site.containers[CONTAINER]
+    rocks.do(f'rocks add host vm {CONTAINER} membership="Compute" mem=9999999 disksize=1')
+    done = rocks(f"rocks create host vm {MACHINE}")
+    assert done.code == 1 and "need 9999999 MiB, free " in done.err and f"the host keeps {KEPT} MiB" in done.err
+    rocks.do(f"rocks set host vm {MACHINE} mem=384")
+    # KVM has no /etc/xen/rocks.
+    assert rocks.do(f"rocks create host vm {MACHINE}") == STARTED
+    wait_for_install(site)
+
     assert rocks.do(f"rocks start host VM {MACHINE}") == STARTED
     with rocks.console(f"rocks-console {MACHINE}") as console:
-        console.wait_for(ON_DISK)
+        boot, before = see_alive(console)
+        console.press("a word\r")
+        console.wait_for("GUEST heard a word")
         console.press("\x1d")
         console.wait_for_end()
-    rocks.wait_for_status(MACHINE, "active")
+    assert rocks.stages(MACHINE)[-1] == "first-boot"
+
+    done = rocks(f"rocks save host vm {MACHINE}")
+    assert done.code == 0 and f"{MACHINE} is saved in /state/partition1/vm/disks/" in done.err
+    rocks.wait_for_status(MACHINE, "saved")
+    done = rocks(f"rocks start host vm {MACHINE}")
+    assert done.code == 1 and f"rocks restore host vm {MACHINE}" in done.err
+    assert rocks.do(f"rocks restore host vm {MACHINE}") == STARTED
+    again, number = watch(site)
+    assert again == boot and number > before
+    assert rocks.stages(MACHINE).count("first-boot") == 1
+    assert [path.name for path in container.disks.iterdir()] == [f"{MACHINE}.vda"]
+
     rocks.do(f"rocks pause host vm {MACHINE}")
     rocks.wait_for_status(MACHINE, "paused")
     rocks.do(f"rocks resume host vm {MACHINE}")
     done = rocks(f"rocks remove host vm {MACHINE}")
     assert done.code == 1 and "is running" in done.err
-    assert rocks(f"rocks stop host vm {MACHINE}").code == 0
+    # The machine's own system turns it off.
+    assert rocks(f"rocks stop host vm {MACHINE} action=shutdown").code == 0
     rocks.wait_for_status(MACHINE, "shutoff")
     assert rocks(f"rocks remove host vm {MACHINE} purge=yes").code == 0
-    assert libvirt.virsh("list", "--all", "--name").split() == []
-    assert list(rocks.root.parent.glob("disks/*")) == []
+    assert container.remains() == []
+    assert rocks.do("rocks list host vm") == ""
+
+
+def test_move(site: Site) -> None:
+    """A running machine goes on in another container; or where it is, when that is off."""
+    rocks = site.rocks
+    rocks.do(f'rocks add host {OTHER} membership="VM Container" rack=0 rank=1 cpus=2')
+    rocks.do(f"rocks add host interface {OTHER} eth0 mac=52:54:00:aa:10:01 ip=10.0.2.5 subnet=private")
+    other = site.add_container(OTHER, "10.0.2.5")
+    install(site)
+    boot = start(site)
+    other.stop()
+    done = rocks(f"rocks move host vm {MACHINE} {OTHER}")
+    assert (done.code, done.out) == (69, "") and f"cannot reach {OTHER}: " in done.err
+    assert watch(site)[0] == boot
+    other.start()
+    done = rocks(f"rocks move host vm {MACHINE} {OTHER}")
+    assert done.code == 0, rocks.transcript[-1]
+    assert done.out.splitlines()[-1] == f"Restarting the VM on {OTHER}."
+    assert watch(site)[0] == boot
+    assert rocks.stages(MACHINE).count("first-boot") == 1
+    assert site.containers[CONTAINER].remains() == []
+    assert [path.name for path in other.disks.iterdir()] == [f"{MACHINE}.vda"]
+    assert f" {OTHER} " in rocks.do(f"rocks list host vm {MACHINE}")
+    assert rocks(f"rocks remove host vm {MACHINE} force=yes purge=yes").code == 0
+    assert other.remains() == []
+
+
+@contextmanager
+def killed_at(container: Container, moment: str) -> Iterator[None]:
+    """libvirtd kills itself when it tells its hooks of something."""
+    hook = container.root / "etc/libvirt/hooks/qemu.d/kill"
+    hook.write_text(f'#!/bin/sh\n[ "$2" != {moment} ] || kill -9 $(cat /run/libvirtd.pid)\n')
+    hook.chmod(0o755)
+    yield
+    hook.unlink()
+
+
+# What libvirtd is killed by: the moment, as its hook is told of it, and whether the machine runs then.
+MOMENTS = {"before the machine is started": ("prepare", False), "when the machine runs": ("started", True)}
+
+
+@pytest.mark.parametrize(("moment", "runs"), MOMENTS.values(), ids=MOMENTS)
+def test_libvirtd_is_killed(site: Site, moment: str, runs: bool) -> None:
+    rocks, container = site.rocks, site.containers[CONTAINER]
+    rocks.do(f"rocks add host vm {CONTAINER} Compute name={MACHINE} mem=384 disksize=1")
+    with killed_at(container, moment):
+        done = rocks(f"rocks create host vm {MACHINE}")
+    assert (done.code, done.out) == (69, "")
+    assert f"cannot reach {CONTAINER}: " in done.err
+    for line in (f"rocks create host vm {MACHINE}", f"rocks stop host vm {MACHINE}"):
+        done = rocks(line)
+        assert done.code == 69 and f"cannot reach {CONTAINER}: " in done.err
+    done = rocks("rocks list host vm status=true")
+    assert done.code == 0 and f"warning: cannot reach {CONTAINER}: " in done.err
+    assert done.out.splitlines()[-1].split()[-1] == "unreachable"
+    if runs:
+        # The installer ends its work while libvirt is away.
+        rocks.wait_for_stage(MACHINE, "post-done")
+        container.start_libvirtd()
+        rocks.wait_for_status(MACHINE, "undefined")
+    else:
+        container.start_libvirtd()
+        assert rocks.do(f"rocks create host vm {MACHINE}") == STARTED
+        wait_for_install(site)
+    start(site)
+    assert rocks(f"rocks remove host vm {MACHINE} force=yes purge=yes").code == 0
+    assert container.remains() == []
+
+
+def test_libvirtd_is_killed_when_a_machine_is_saved_and_restored(site: Site) -> None:
+    """What the machine has in memory is not lost, and not brought back a second time."""
+    rocks, container = site.rocks, site.containers[CONTAINER]
+    install(site)
+    boot = start(site)
+    with killed_at(container, "stopped"):
+        done = rocks(f"rocks save host vm {MACHINE}")
+    assert done.code == 69 and f"cannot reach {CONTAINER}: " in done.err
+    container.start_libvirtd()
+    rocks.wait_for_status(MACHINE, "saved")
+    with killed_at(container, "started"):
+        done = rocks(f"rocks restore host vm {MACHINE}")
+    assert (done.code, done.out) == (69, "") and f"cannot reach {CONTAINER}: " in done.err
+    container.start_libvirtd()
+    # It has its memory again, and stands still.
+    rocks.wait_for_status(MACHINE, "paused")
+    done = rocks(f"rocks restore host vm {MACHINE}")
+    assert (done.code, done.out) == (0, "") and f"{MACHINE} is paused on {CONTAINER} already" in done.err
+    rocks.do(f"rocks resume host vm {MACHINE}")
+    assert watch(site)[0] == boot
+    assert rocks.stages(MACHINE).count("first-boot") == 1
+    assert [path.name for path in container.disks.iterdir()] == [f"{MACHINE}.vda"]
+    assert rocks(f"rocks remove host vm {MACHINE} force=yes purge=yes").code == 0
+    assert container.remains() == []
+
+
+def test_a_container_falls_silent_and_is_switched_off(site: Site) -> None:
+    rocks, container = site.rocks, site.containers[CONTAINER]
+    rocks.do(f"rocks add host vm {CONTAINER} Compute name={MACHINE} mem=384 disksize=1")
+    # In the middle of a command, which waits for libvirt.
+    container.do("kill -STOP $(cat /run/libvirtd.pid)")
+    with rocks.console(f"rocks create host vm {MACHINE}") as create:
+        wait_until("the command is connected", container.has_visitors)
+        container.cut_off()
+        assert create.wait_for_end() == 69
+        assert f"cannot reach {CONTAINER}: " in create.text()
+        # It was ssh that noticed, long before the time for an answer is over.
+        assert "no answer within" not in create.text()
+    container.do("kill -CONT $(cat /run/libvirtd.pid)")
+    done = rocks(f"rocks start host vm {MACHINE}")
+    assert done.code == 69 and f"cannot reach {CONTAINER}: " in done.err
+    container.plug_in()
+    assert rocks.do(f"rocks create host vm {MACHINE}") == STARTED
+    container.stop()
+    done = rocks(f"rocks stop host vm {MACHINE}")
+    assert done.code == 69 and f"cannot reach {CONTAINER}: " in done.err
+    done = rocks("rocks list host vm status=true")
+    assert done.code == 0 and done.out.splitlines()[-1].split()[-1] == "unreachable"
+    container.start()
+    rocks.wait_for_status(MACHINE, "undefined")
+    done = rocks(f"rocks start host vm {MACHINE}")
+    assert (done.code, done.out) == (0, STARTED) and "its install starts again" in done.err
+    wait_for_install(site)
+    assert rocks(f"rocks remove host vm {MACHINE} purge=yes").code == 0
+    assert container.remains() == []
