@@ -14,6 +14,7 @@ table='
 /usr/lib/grub/i386-pc/boot_hybrid.img  grub-pc-bin         grub2-pc-modules
 /usr/lib/grub/x86_64-efi/normal.mod    grub-efi-amd64-bin  grub2-efi-x64-modules
 /usr/lib/ipxe/qemu/efi-virtio.rom      ipxe-qemu           ipxe-roms-qemu
+/usr/lib/polkit-1/polkitd              polkitd             polkit
 /usr/share/seabios/bios-256k.bin       seabios             seabios-bin
 bash                   bash                bash
 busybox                busybox-static      busybox
@@ -23,6 +24,7 @@ chronyd                chrony              chrony
 cpio                   cpio                cpio
 createrepo_c           createrepo-c        createrepo_c
 curl                   curl                curl
+dbus-daemon            dbus-daemon         dbus-daemon
 dnf                    dnf                 dnf
 dnsmasq                dnsmasq-base        dnsmasq
 dot                    graphviz            graphviz
