@@ -100,8 +100,8 @@ VM = RocksCommand(
     ),
     lists=True,
     description="MEM is in MiB, DISKSIZE in GB. STATUS: active, paused, shutdown (it is shutting down), shutoff, "
-    "crashed, nostate; undefined: its container does not have it now, as before and after its install; saved: it is off, "
-    "and what it had in memory is in a file; unreachable: its container does not answer.",
+    "crashed, nostate; undefined: its container does not have it now, as before and after its install; saved: it is "
+    "off, and what it had in memory is in a file; unreachable: its container does not answer.",
     examples=(
         ("rocks list host vm", "all VMs"),
         ("rocks list host vm status=yes", "how they are"),
