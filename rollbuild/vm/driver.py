@@ -67,6 +67,9 @@ class Driver(Protocol):
     def restore(self, name: str, path: str) -> None:
         """Let it go on from such a file."""
 
+    def is_at_work(self, name: str) -> bool:
+        """Whether the container still saves or restores the machine, which is on."""
+
     def remove(self, name: str, disks: Sequence[GuestDisk] = ()) -> None:
         """Forget the machine, which is off, and remove these disks of it."""
 

@@ -46,7 +46,7 @@ class FakeDriver:
 
     `faults` in that file: `unreachable` (a reason), `nomem` (MiB that are free), `nodisk` (bytes that are free),
     `slow` (seconds that every question takes), `crash_after` (one of STEPS, or `any`: the process is killed when that
-    step is done), `refuse` (step -> what the hypervisor says).
+    step is done), `refuse` (step -> what the hypervisor says), `at_work` (machines that are still saved or restored).
     """
 
     container: str
@@ -174,6 +174,9 @@ class FakeDriver:
             domain = json.loads(data["disks"][path]["content"])
             # As libvirt does: whichever machine is in the file goes on.
             data["domains"][domain.pop("name")] = domain
+
+    def is_at_work(self, name: str) -> bool:
+        return name in self._ask("job")["faults"].get("at_work", ())
 
     def remove(self, name: str, disks: Sequence[GuestDisk] = ()) -> None:
         with self._step("remove_domain") as data:

@@ -254,6 +254,13 @@ def settle(workplace: Workplace, driver: Driver, machine: Machine, state: Domain
     # One that is to install stays unknown: that it runs does not tell whether its disk is to be kept.
     is_unknown = machine.vm.state == UNKNOWN and not machine.installs
     if state.is_on and (machine.vm.state == SAVED or is_unknown):
+        if driver.is_at_work(machine.name):
+            # The command was cut off, and the container goes on with it: the file is in use.
+            raise RollbuildError(
+                f"{machine.name} is still being saved or restored on {machine.container}",
+                hint="try again when that is done: rocks list host vm status=yes",
+                exit_code=BUSY,
+            )
         drop_state(workplace, driver, machine)
         return workplace.note(machine, RUNNING)
     if is_unknown and not driver.missing_disks((machine.saved_state,)):

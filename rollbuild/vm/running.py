@@ -173,7 +173,8 @@ def restore(
 
     def work(driver: Driver, machine: Machine, state: DomainState) -> Report:
         if state.is_on:
-            return Report(news=(f"{machine.name} is {state} on {machine.container} already",))
+            remedy = f"; rocks resume host vm {machine.name}" if state is DomainState.PAUSED else ""
+            return Report(news=(f"{machine.name} is {state} on {machine.container} already{remedy}",))
         if file and file != machine.saved_state.path:
             machine = _take_file(workplace, driver, machine, file)
         elif machine.vm.state != SAVED:

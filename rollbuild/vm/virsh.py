@@ -23,8 +23,10 @@ from rollbuild.vm.values import BootPlace, DomainState, Guest, GuestDisk, Instal
 from rollbuild.vm.virshtext import (
     EXISTS,
     NO_CONNECTION,
+    NO_JOBS,
     NO_POOL,
     NOT_RUNNING,
+    at_work,
     find_errors,
     find_number,
     hung_up,
@@ -196,6 +198,9 @@ class VirshDriver:
 
     def restore(self, name: str, path: str) -> None:
         self._run(("restore", path), seconds=_SAVE_SECONDS)
+
+    def is_at_work(self, name: str) -> bool:
+        return at_work(self._run(("domjobinfo", name), allowed=NO_JOBS))
 
     def remove(self, name: str, disks: Sequence[GuestDisk] = ()) -> None:
         pools = {self._pool_of(disk).name: None for disk in disks}

@@ -9,6 +9,7 @@ from rollbuild.vm.values import DomainState
 
 EXISTS = re.compile(r"already exists|exists already|File exists")
 NOT_RUNNING = re.compile(r"domain is not running|Domain not found|failed to get domain|no domain with matching name")
+NO_JOBS = re.compile(f"{NOT_RUNNING.pattern}|not supported by the connection driver")
 NO_POOL = re.compile(r"[Pp]ool not found|failed to get pool|no storage pool with matching name")
 # Somebody else uploads to it: what is in it was read a moment ago.
 _BUSY_POOL = re.compile(r"has asynchronous jobs running")
@@ -52,6 +53,7 @@ def shorten(said: str) -> str:
     """What a person needs of why there is no connection."""
     reason = said.split("failed to connect to the hypervisor", 1)[-1].strip(" :")
     # Around what ssh said, or around nothing where the other end just hung up.
+    reason = re.sub(r"mux_client_\S+: .*?Broken pipe\s*", "", reason)
     inner = re.sub(r"^(Cannot recv data|Cannot write data|End of file while reading data)[: ]*", "", reason)
     inner = re.sub(r"[: ]*(Connection reset by peer|Broken pipe|Input/output error)$", "", inner)
     return inner or reason or "no answer"
@@ -70,6 +72,12 @@ def read_states(shown: str) -> dict[str, DomainState]:
         if match and match[1] != "Domain-0":
             found[match[1]] = _STATES.get(match[2], DomainState.NOSTATE)
     return found
+
+
+def at_work(shown: str) -> bool:
+    """From what `domjobinfo` prints: whether something is done to the machine, as saving it."""
+    kind = re.search(r"^Job type:\s*(\S+)", shown, re.MULTILINE)
+    return kind is not None and kind[1] not in ("None", "Completed")
 
 
 def read_paths(shown: str) -> frozenset[str]:

@@ -495,6 +495,24 @@ def test_sizes_that_are_not_named_stay(site: Site) -> None:
     assert "'disksize=60 100'" in site.do("dump host vm")
 
 
+def test_a_saved_state_that_is_in_use_is_left(site: Site) -> None:
+    """The connection broke off, and libvirt goes on with the save: what it writes is not to be removed."""
+    site.do("add host vm vm-container-0-0 membership=Compute", "create host vm compute-0-0-1")
+    site.installed()
+    site.do("start host vm compute-0-0-1", "save host vm compute-0-0-1")
+    path = "/state/partition1/vm/disks/compute-0-0-1.saved"
+    site.fake().restore("compute-0-0-1", path)
+    site.fake().tell(at_work=["compute-0-0-1"])
+    for line in ("stop", "start", "restore", "remove", "save"):
+        done = site(f"{line} host vm compute-0-0-1")
+        assert done.code == 75 and "compute-0-0-1 is still being saved or restored on vm-container-0-0" in done.err
+    assert path in site.fake().look()["disks"] and site.states() == {VM: "active"}
+    site.fake().tell(at_work=None)
+    site.do("pause host vm compute-0-0-1")
+    assert path not in site.fake().look()["disks"]
+    assert "; rocks resume host vm compute-0-0-1" in site("restore host vm compute-0-0-1").err
+
+
 def test_the_other_verbs(site: Site) -> None:
     site.do("add host vm vm-container-0-0 membership=Compute", "create host vm compute-0-0-1")
     site.installed()

@@ -10,6 +10,7 @@ from rollbuild.vm.virshtext import (
     EXISTS,
     NO_POOL,
     NOT_RUNNING,
+    at_work,
     find_errors,
     hung_up,
     read_paths,
@@ -80,6 +81,12 @@ def test_which_errors_count(said: list[str], allowed: re.Pattern[str] | None, wr
             "failed to connect to the hypervisor End of file while reading data: : Input/output error",
             "End of file while reading data: : Input/output error",
         ),
+        (
+            "failed to connect to the hypervisor Cannot recv data: mux_client_request_session: read from master "
+            "failed: Broken pipe ssh: connect to host vm-container-0-0 port 22: No route to host: "
+            "Connection reset by peer",
+            "ssh: connect to host vm-container-0-0 port 22: No route to host",
+        ),
         ("failed to connect to the hypervisor", "no answer"),
     ],
 )
@@ -102,6 +109,18 @@ def test_why_there_is_no_connection(said: str, reason: str) -> None:
 )
 def test_a_connection_that_broke_off_is_tried_again(said: str, is_so: bool) -> None:
     assert hung_up(said.encode()) is is_so
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_so"),
+    [
+        ("Job type:         None        \n\n", False),
+        ("Job type:         Unbounded   \nOperation:        Save        \nTime elapsed:     1204         ms\n", True),
+        ("", False),
+    ],
+)
+def test_whether_a_machine_is_being_saved(shown: str, is_so: bool) -> None:
+    assert at_work(shown) is is_so
 
 
 def test_words() -> None:
