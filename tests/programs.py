@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from rollbuild.process import find_program
+
 
 def need_program(name: str) -> str:
-    """The path of a program, which may lie where only root looks; the test is skipped without it."""
-    path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin")
+    """The path of a program, which may lie beside this Python or where only root looks; the test is skipped without."""
+    path = find_program(name) or shutil.which(name, path=f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin")
     if path is None:
         pytest.skip(f"{name} is not installed")
     return path
