@@ -10,7 +10,7 @@ help:
 	@echo 'make test       lint, then every test that needs no real machine'
 	@echo 'make lint       formatting, lint, types, shell scripts'
 	@echo 'make test-boot  the tests that boot machines, and those that take long'
-	@echo 'make test-xen   virtual machines on a real Xen, emulated: ten minutes'
+	@echo 'make test-xen   virtual machines on a real Xen, emulated: ten to fifteen minutes'
 	@echo 'make test-programs  install the programs that some tests need (root)'
 	@echo 'make rollbuild-roll  build the roll that brings rollbuild to a front end (rpmbuild, and a package index in reach)'
 	@echo 'make bench      time compiling'

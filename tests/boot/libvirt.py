@@ -18,11 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from rollbuild.compiler import Compiler, Profile, Target
-from rollbuild.language import collect_defaults, complete, find_rolls, read_description
-from rollbuild.releases import load_release
+from rollbuild.compiler import Profile
 from tests.boot.network import BRIDGE, Network, need, program, run
-from tests.boot.virtual import ROOT, VmFrontEnd, wait_until
+from tests.boot.virtual import VmFrontEnd, wait_until
+from tests.shipped.conftest import compile_appliance
 
 PROGRAMS = (
     *("libvirtd", "virsh", "virt-ssh-helper", "qemu-system-x86_64", "ssh", "sshd", "ssh-keygen", "dnsmasq", "curl"),
@@ -136,21 +135,7 @@ def run_inside(root: Path, script: str, prefix: Sequence[str] = ()) -> str:
 
 def compile_host(appliance: str, name: str, **attributes: str) -> Profile:
     """What the shipped rolls make of a host."""
-    rolls = find_rolls([str(ROOT / "rolls"), str(ROOT / "graphs")])
-    description = read_description(rolls)
-    defaults = collect_defaults(declaration for roll in rolls for declaration in roll.declarations())
-    (found,) = (one for one in description.graph.appliances if one.name == appliance)
-    values = complete(
-        {**defaults.resolve_texts(os="linux", appliance=appliance, rack="0", host=name), **attributes},
-        root=found.root,
-        appliance=appliance,
-        membership=found.membership,
-        hostname=name,
-        os_release=RELEASE,
-        graph="default",
-    )
-    compiler = Compiler(description, load_release(RELEASE), {})
-    return compiler.compile(Target(name, appliance, found.root, values))
+    return compile_appliance(appliance, RELEASE, None, name, **attributes)
 
 
 def _posts(profile: Profile, *nodes: str) -> str:

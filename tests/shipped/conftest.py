@@ -33,16 +33,22 @@ def _shipped() -> tuple[Description, AttributeSet]:
     return read_description(rolls), defaults
 
 
-def compile_appliance(name: str, release: str, data: Mapping[str, Any] | None = None, **attributes: str) -> Profile:
-    """Compile an appliance of the shipped rolls for a release, with data and attributes of the site."""
+def compile_appliance(
+    name: str, release: str, data: Mapping[str, Any] | None = None, host: str = "", **attributes: str
+) -> Profile:
+    """Compile an appliance of the shipped rolls for a release, with data and attributes of the site.
+
+    The host is called as its appliance unless `host` says otherwise.
+    """
+    host = host or name
     description, defaults = _shipped()
     (appliance,) = (appliance for appliance in description.graph.appliances if appliance.name == name)
     values = complete(
-        {**defaults.resolve_texts(os="linux", appliance=name, rack="0", host=name), **attributes},
+        {**defaults.resolve_texts(os="linux", appliance=name, rack="0", host=host), **attributes},
         root=appliance.root,
         appliance=name,
         membership=appliance.membership,
-        hostname=name,
+        hostname=host,
         os_release=release,
         graph="default",
     )
